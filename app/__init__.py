@@ -1,0 +1,1 @@
+"""The hub of 互通: rooms stand on floors, see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""What we know: records, the one change order, digests, tallies and search."""

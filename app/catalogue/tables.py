@@ -1,0 +1,89 @@
+"""Records in their one change order, digests, tallies and sightings.
+
+The record row carries its latest position (`seq`), so the feed is the records in seq order, each once.
+`document` holds the bytes that are served; nothing on a hot path parses them again.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, String, Table, Text
+
+from app.db import metadata
+
+record = Table(
+    "record",
+    metadata,
+    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(600), nullable=False, unique=True),
+    Column("seq", BigInteger, nullable=False, unique=True),
+    Column("feed_id", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("province", String(6), nullable=False),
+    Column("subject", String(64), nullable=False, default=""),
+    Column("version", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("source_hash", LargeBinary, nullable=False),
+    Column("stamp", String(64)),
+    Column("live", SmallInteger, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("path", Text, nullable=False, default=""),
+    Column("flags", Text, nullable=False, default=""),
+    Column("terms", Text, nullable=False, default=""),
+    Column("document", LargeBinary, nullable=False),
+    Index("record_platform", "platform", "seq"),
+    Index("record_province", "province", "seq"),
+    Index("record_subject", "subject", "seq"),
+    Index("record_feed", "feed_id", "live"),
+)
+
+position = Table(
+    "position",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    comment="counter rows: seq (dense positions), pk, at (time of the last change, never going back)",
+)
+
+moment = Table(
+    "moment",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Index("moment_at", "at"),
+    comment="last position and time of each writing transaction: turns a time window into a range of positions",
+)
+
+digest_bucket = Table(
+    "digest_bucket",
+    metadata,
+    Column("scope", String(32), primary_key=True),
+    Column("prefix", String(4), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("sum", LargeBinary, nullable=False),
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("term", String(128), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+departure = Table(
+    "departure",
+    metadata,
+    Column("subject", String(64), primary_key=True),
+    Column("pk", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Index("departure_seq", "subject", "seq"),
+    comment="records that left a subject set: told as deleted in that set's listing only",
+)
+
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("part", String(200), primary_key=True),
+    Column("id", String(600), primary_key=True),
+)
+
+about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))

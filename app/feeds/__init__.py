@@ -1,0 +1,1 @@
+"""What each platform offers: connector, configuration, mapping, schedule, checkpoint and lease."""

@@ -1,0 +1,38 @@
+"""Feeds and their leases: the work queue is this table (house rule: no broker)."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from app.db import metadata
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("platform", String(16), ForeignKey("platform.code"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("connector", String(32), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("mapping", Text),
+    Column("every_s", Integer, nullable=False),
+    Column("state", String(16), nullable=False, default="active"),
+    Column("checkpoint", Text, nullable=False, default="{}"),
+    Column("host", String(255), nullable=False, default=""),
+    Column("next_at", BigInteger, nullable=False, default=0),
+    Column("lease_owner", String(100)),
+    Column("lease_until", BigInteger, nullable=False, default=0),
+    Column("fence", BigInteger, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", BigInteger, nullable=False),
+    Column("succeeded_at", BigInteger),
+    UniqueConstraint("platform", "key"),
+    Index("feed_due", "state", "next_at"),
+)
+
+host = Table(
+    "host",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("not_before", BigInteger, nullable=False),
+    comment="Retry-After of a platform's host, kept across runs and restarts",
+)

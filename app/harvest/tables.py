@@ -1,0 +1,72 @@
+"""Runs, what they refused, and removals that wait for their run's end or for a person."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text
+
+from app.db import metadata
+
+COUNTS = ("created", "changed", "unchanged", "rejected", "tombstoned", "held", "duplicate")
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("feed_id", Integer, nullable=False),
+    Column("job", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("seen", BigInteger, nullable=False, default=0),
+    *(Column(name, BigInteger, nullable=False, default=0) for name in COUNTS),
+    Column("pages", BigInteger, nullable=False, default=0),
+    Column("requests", BigInteger, nullable=False, default=0),
+    Column("bytes", BigInteger, nullable=False, default=0),
+    Column("total", BigInteger),
+    Column("error_kind", String(64)),
+    Column("error", Text),
+    Index("run_feed", "feed_id", "id"),
+)
+
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("feed_id", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("identifier", String(600), nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("path", String(200), nullable=False, default=""),
+    Column("value", String(200), nullable=False, default=""),
+    Column("detail", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("stamp", String(64)),
+    Column("rejected_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, default="open"),
+    Index("rejection_feed", "feed_id", "state", "identifier"),
+)
+
+removal = Table(
+    "removal",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("id", String(600), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("held_id", Integer),
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("feed_id", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("held_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger),
+)

@@ -1,0 +1,1 @@
+"""Who is in the federation: platforms, their level and region. Not their feeds."""

@@ -1,0 +1,1 @@
+"""Ground floor: words and codecs. No I/O, no clock, no framework."""

@@ -1,0 +1,129 @@
+"""Everything that can go wrong, by what the reader of the error does next.
+
+    HutongError
+      CallerError         the request is at fault: change it           (blame caller)
+        BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410
+      PeerError           a platform is at fault                       (blame theirs)
+        PeerUnavailable   try again later, with backoff
+        PeerThrottled     the platform named a time: wait_s
+        PeerRefused       it will not serve us (401, 403, 404 ...): a person must look
+        PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
+        AddressForbidden  the address guard refused to connect
+      HubError            the hub is at fault                          (blame ours)
+        LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class HutongError(Exception):
+    """An error with a `kind` (documented in docs/problems.md), an HTTP status, a blame and a recovery."""
+
+    kind: str = "hub.error"
+    status: ClassVar[int] = 500
+    blame: ClassVar[str] = "ours"
+    retry: ClassVar[bool] = False
+
+    def __init__(
+        self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), wait_s: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = list(errors)
+        self.wait_s = wait_s
+
+
+class CallerError(HutongError):
+    """The request cannot be served as it is."""
+
+    kind = "request.invalid"
+    status = 400
+    blame = "caller"
+
+
+class BadRequest(CallerError):
+    """A value of the request is wrong; `errors` names each place."""
+
+    status = 422
+
+
+class Unauthorized(CallerError):
+    """A writing route was called without the administrator's key."""
+
+    kind = "auth.required"
+    status = 401
+
+
+class NotFound(CallerError):
+    """Nothing has this identifier."""
+
+    kind = "not_found"
+    status = 404
+
+
+class Conflict(CallerError):
+    """The thing exists already, or is in a state that does not allow this."""
+
+    kind = "conflict"
+    status = 409
+
+
+class CursorGone(CallerError):
+    """The cursor is foreign, altered or of an earlier epoch: begin again from a snapshot."""
+
+    kind = "cursor_gone"
+    status = 410
+
+
+class PeerError(HutongError):
+    """A platform is at fault."""
+
+    kind = "peer.error"
+    status = 502
+    blame = "theirs"
+
+
+class PeerUnavailable(PeerError):
+    """No usable answer: refused connection, time-out, 5xx, a body cut short."""
+
+    kind = "peer.unavailable"
+    retry = True
+
+
+class PeerThrottled(PeerError):
+    """429 or 503 with Retry-After; `wait_s` seconds from now."""
+
+    kind = "peer.throttled"
+    retry = True
+
+
+class PeerRefused(PeerError):
+    """The platform refuses: 401, 403, 404, 410 and other 4xx."""
+
+    kind = "peer.refused"
+
+
+class PeerViolation(PeerError):
+    """The answer breaks the platform's own protocol; the page is not stored and the checkpoint stays."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = rule
+
+
+class AddressForbidden(PeerError):
+    """The address is private, special or not allowed; add it to HUTONG_FETCH_ALLOW if that is intended."""
+
+    kind = "net.address_forbidden"
+
+
+class HubError(HutongError):
+    """The hub is at fault."""
+
+
+class LeaseLost(HubError):
+    """The fence moved on: another worker owns this feed."""
+
+    kind = "lease.lost"
+    retry = True

@@ -1,0 +1,59 @@
+"""The words of the federation: codes, identifiers and the names of states (docs/architecture.md)."""
+
+import re
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote
+
+PLATFORM_CODE: Final = re.compile(r"[NPCDSE]-\d{6}-\d{2}\Z")
+LEVELS: Final = {
+    "N": "national",
+    "P": "provincial",
+    "C": "city",
+    "D": "county",
+    "S": "school",
+    "E": "enterprise",
+}
+ID_LIMIT: Final = 600
+
+
+class RunStatus(StrEnum):
+    """How a run ended; computed from its counts and its error, never set by hand."""
+
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"
+    HELD = "held"
+    FAILED = "failed"
+
+
+class Job(StrEnum):
+    """What a run was asked to do."""
+
+    HARVEST = "harvest"
+    FULL = "full"
+    RECONCILE = "reconcile"
+    REPLAY = "replay"
+
+
+class Op(StrEnum):
+    """What happened to a record at its position of the change order (IX/1 section 3.2)."""
+
+    PUT = "put"
+    DELETE = "delete"
+
+
+def record_id(platform: str, feed_key: str, identifier: str) -> str:
+    """The hub's identifier of a bridged record: `ix:{platform}:{feed key}/{the source's own identifier}`.
+
+    Only printable ASCII survives unquoted, so that an identifier can stand in a URL, a header and a log line.
+    """
+    return f"ix:{platform}:{feed_key}/{quote(identifier, safe=_SAFE)}"
+
+
+_SAFE: Final = "!$&'()*+,-./:;=@_~?#[]"
+
+
+def platform_of(id: str) -> str:
+    """The origin platform's code inside a record's identifier (IX/1 section 2)."""
+    return id.split(":", 2)[1]

@@ -1,0 +1,1 @@
+"""Out: IX/1, OAI-PMH and REST, all readers of the one change order."""

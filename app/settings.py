@@ -1,0 +1,56 @@
+"""The only reader of the environment: settings with the prefix HUTONG_, each with a default (docs/settings.md)."""
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What a deployment may change. Zero settings start a hub on SQLite in ./hutong-data."""
+
+    model_config = SettingsConfigDict(env_prefix="HUTONG_", extra="ignore")
+
+    database_url: str = ""
+    data_dir: Path = Path("hutong-data")
+    public_url: str = "http://127.0.0.1:8000"
+    secret_key: str = ""
+    secret_key_file: Path | None = None
+    fetch_allow: str = ""
+    fetch_deadline_s: float = Field(default=120, gt=0)
+    fetch_max_bytes: int = Field(default=64 << 20, gt=0)
+    platform_code: str = Field(default="N-000000-01", pattern=r"^[NPCDSE]-\d{6}-\d{2}$")
+    platform_name: str = "互通资源枢纽"
+    admin_email: str = "ops@edu-hub.org"
+    tombstone_days: int = Field(default=400, ge=400)
+    delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    lease_s: int = Field(default=60, ge=2)
+    log_format: str = "text"
+    locale: str = "zh-CN"
+
+    @cached_property
+    def url(self) -> str:
+        """The database, as a SQLAlchemy URL."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir / 'hutong.db'}"
+        return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @cached_property
+    def secret(self) -> bytes:
+        """Key of cursors and tokens; made and kept in the data directory when none is given."""
+        if self.secret_key:
+            return self.secret_key.encode()
+        file = self.secret_key_file or self.data_dir / "secret.key"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_hex(32))
+        return file.read_text().strip().encode()
+
+    @property
+    def brake(self) -> tuple[int, float]:
+        """(floor, fraction): removals above max(floor, fraction x live records) wait for a person."""
+        floor, percent = self.delete_brake.rstrip("%").split(",")
+        return int(floor), float(percent) / 100

@@ -1,0 +1,1 @@
+"""One file per way of being connected; each sees only app.protocol."""
