@@ -1,0 +1,255 @@
+"""The one way into the catalogue: `apply` a page, `remove` records. Both give positions in commit order.
+
+Called inside the writer's transaction. What needs no position is written before the position counter is taken,
+because on PostgreSQL the counter row holds up the other writers until commit.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, select, text, update
+
+from app.catalogue import digests, search
+from app.catalogue.tables import departure, moment, position, record, tally
+from app.db import now, upsert
+from app.protocol.canonical import element
+from app.protocol.record import Prepared
+from app.protocol.text import index_tokens
+from app.protocol.words import platform_of
+
+
+class Arrival(NamedTuple):
+    """A prepared record with what its feed says of it; `tokens` may be made ahead, beside the writer."""
+
+    record: Prepared
+    source_hash: bytes
+    stamp: str | None = None
+    version: int | None = None
+    path: tuple[str, ...] = ()
+    tokens: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where arrivals come from: a feed, in one of its runs."""
+
+    feed_id: int
+    run_id: int
+    province: str
+    native: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3)."""
+
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    conflicts: list[str] = field(default_factory=list)
+
+
+class _Change(NamedTuple):
+    row: dict[str, Any]
+    old: Any
+    text: str
+
+
+_KNOWN = (
+    record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
+    record.c.source_hash, record.c.stamp, record.c.live, record.c.subject, record.c.terms, record.c.platform,
+)  # fmt: skip
+_COLUMNS = [column.name for column in record.c if column.name not in ("id", "pk")]
+
+
+def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Stored rows by id (without documents), by the unique index."""
+    found: dict[str, Any] = {}
+    for start in range(0, len(ids), 500):
+        query = select(*_KNOWN).where(record.c.id.in_(ids[start : start + 500]))
+        found.update({row.id: row for row in connection.execute(query)})
+    return found
+
+
+def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
+    """Stores what is new or different. The same input a second time writes nothing and takes no position."""
+    outcome = Outcome()
+    latest: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        if (earlier := latest.get(arrival.record.id)) is not None:
+            outcome.duplicate += 1
+            if _older(arrival.stamp, earlier.stamp):
+                continue
+        latest[arrival.record.id] = arrival
+    stored = known(connection, list(latest))
+    changes: list[_Change] = []
+    touched: list[dict[str, Any]] = []
+    for id, arrival in latest.items():
+        old = stored.get(id)
+        verdict = _judge(arrival, old, origin)
+        if verdict in ("created", "changed"):
+            changes.append(_Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text)))
+        elif verdict == "conflict":
+            outcome.conflicts.append(id)
+            continue
+        elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
+            touched.append({"key": old.pk, "source": arrival.source_hash})
+        setattr(outcome, verdict, getattr(outcome, verdict) + 1)
+    if touched:  # other bytes, same meaning: remembered, so that they need no parsing next time; no position
+        statement = update(record).where(record.c.pk == bindparam("key")).values(source_hash=bindparam("source"))
+        connection.execute(statement, touched)
+    _write(connection, changes)
+    return outcome
+
+
+def remove(connection: Connection, ids: Sequence[str], run_id: int) -> int:
+    """Turns live records into tombstones; how many. Already gone or unknown ids are passed over."""
+    changes = []
+    for old in known(connection, ids).values():
+        if old.live:
+            row = {"pk": old.pk, "run_id": run_id, "version": old.version + 1, "live": 0}
+            changes.append(_Change(row, old, ""))
+    if changes:
+        _bury(connection, changes)
+    return len(changes)
+
+
+def _older(stamp: str | None, other: str | None) -> bool:
+    return stamp is not None and other is not None and stamp < other
+
+
+def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
+    """created, changed, unchanged, duplicate or conflict (IX/1 V3)."""
+    if old is None:
+        return "created"
+    if origin.native and arrival.version is not None:
+        if arrival.version != old.version:
+            return "changed" if arrival.version > old.version else "unchanged"
+        return "unchanged" if arrival.record.hash == old.hash else "conflict"
+    if old.live and old.hash == arrival.record.hash:
+        return "unchanged"
+    # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
+    if old.run_id == origin.run_id and _older(arrival.stamp, old.stamp):
+        return "duplicate"
+    return "changed"
+
+
+def _row(arrival: Arrival, old: Any, origin: Origin) -> dict[str, Any]:
+    made = arrival.record
+    return {
+        "pk": old.pk if old else None,
+        "id": made.id,
+        "feed_id": origin.feed_id,
+        "run_id": origin.run_id,
+        "platform": platform_of(made.id),
+        "province": origin.province,
+        "subject": made.subject[:64],
+        "version": arrival.version or (old.version + 1 if old else 1),
+        "hash": made.hash,
+        "source_hash": arrival.source_hash,
+        "stamp": arrival.stamp,
+        "live": 1,
+        "path": " ".join(arrival.path),
+        "flags": made.flags,
+        "terms": made.terms,
+        "document": made.document,
+    }
+
+
+def _write(connection: Connection, changes: list[_Change]) -> None:
+    if not changes:
+        return
+    _number(connection, [change.row for change in changes if change.old is None])
+    rows = [
+        {"pk": c.row["pk"], "text": c.text, "terms": f"{c.row['terms']} platform={c.row['platform']}".strip()}
+        for c in changes
+    ]
+    search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
+    _place(connection, changes)
+    connection.execute(upsert(connection, record, ("id",), _COLUMNS), [change.row for change in changes])
+    _account(connection, changes)
+
+
+def _bury(connection: Connection, changes: list[_Change]) -> None:
+    search.remove(connection, [change.old.pk for change in changes])
+    _place(connection, changes)
+    names = ("run_id", "version", "live", "seq", "modified_at")
+    statement = update(record).where(record.c.pk == bindparam("key")).values({n: bindparam(f"new_{n}") for n in names})
+    connection.execute(statement, [{"key": c.row["pk"], **{f"new_{n}": c.row[n] for n in names}} for c in changes])
+    _account(connection, changes)
+
+
+def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Row numbers for new records: a counter on SQLite (one writer), a sequence on PostgreSQL (no lock held)."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        last = _advance(connection, "pk", len(rows))
+        numbers: Iterable[int] = range(last - len(rows) + 1, last + 1)
+    else:
+        query = text("SELECT nextval('record_pk') FROM generate_series(1, :k)")
+        numbers = connection.execute(query, {"k": len(rows)}).scalars().all()
+    for row, number in zip(rows, numbers, strict=True):
+        row["pk"] = number
+
+
+def _advance(connection: Connection, name: str, by: int) -> int:
+    statement = update(position).where(position.c.name == name).values(value=position.c.value + by)
+    return int(connection.execute(statement.returning(position.c.value)).scalar_one())
+
+
+def _place(connection: Connection, changes: list[_Change]) -> None:
+    """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
+    last = _advance(connection, "seq", len(changes))
+    clock = update(position).where(position.c.name == "at")
+    previous = connection.execute(select(position.c.value).where(position.c.name == "at")).scalar_one()
+    at = max(now(connection), previous)
+    connection.execute(clock.values(value=at))
+    connection.execute(moment.insert(), {"seq": last, "at": at})
+    for seq, change in enumerate(changes, last - len(changes) + 1):
+        change.row["seq"], change.row["modified_at"] = seq, at
+
+
+def _account(connection: Connection, changes: list[_Change]) -> None:
+    """Digests, tallies and departures of a page's changes, in the same transaction."""
+    digests.change(connection, _deltas(changes))
+    _tally(connection, changes)
+    left = [
+        {"subject": c.old.subject, "pk": c.old.pk, "seq": c.row["seq"]}
+        for c in changes
+        if c.old is not None and c.old.live and c.old.subject and c.row.get("subject", c.old.subject) != c.old.subject
+    ]
+    if left:
+        connection.execute(upsert(connection, departure, ("subject", "pk"), ("seq",)), left)
+
+
+def _deltas(changes: list[_Change]) -> Iterable[digests.Delta]:
+    for row, old, _ in changes:
+        if old is not None and old.live:
+            yield digests.Delta(element(old.id, old.version, old.hash), -1, old.feed_id, old.platform)
+        if row["live"]:
+            made = element(row["id"], row["version"], row["hash"])
+            yield digests.Delta(made, 1, row["feed_id"], row["platform"])
+
+
+def _tally(connection: Connection, changes: list[_Change]) -> None:
+    moved: Counter[str] = Counter()
+    for row, old, _ in changes:
+        if old is not None and old.live:
+            moved.subtract(_counted(old._mapping))
+        if row["live"]:
+            moved.update(_counted(row))
+    rows = [{"key": term, "by": by} for term, by in sorted(moved.items()) if by]
+    if not rows:
+        return
+    found = set(connection.execute(select(tally.c.term).where(tally.c.term.in_([row["key"] for row in rows]))).scalars())
+    if fresh := [{"term": row["key"], "n": 0} for row in rows if row["key"] not in found]:
+        connection.execute(tally.insert(), fresh)
+    connection.execute(update(tally).where(tally.c.term == bindparam("key")).values(n=tally.c.n + bindparam("by")), rows)
+
+
+def _counted(row: Mapping[str, Any]) -> list[str]:
+    return [*row["terms"].split(), f"platform={row['platform']}", f"feed={row['feed_id']}", "live"]

@@ -1,0 +1,240 @@
+"""The native record: a small JSON core whose obligations come from GB/T 41469-2022 (docs/records.md).
+
+Only a title is demanded: a record without one cannot be found by anybody. Whatever else the standard calls
+mandatory is flagged `missing:<field>` when absent, and a term that no code list knows stays as it came and is
+flagged `unmapped:<field>`: real catalogues would otherwise lose most of their records at the border.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Required, TypedDict
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from app.protocol import vocab
+from app.protocol.canonical import canonical, content_hash
+from app.protocol.connector import Draft, Fault
+
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Long = Annotated[str, Field(min_length=1, max_length=20_000)]
+Term = Annotated[str, Field(min_length=1, max_length=200)]
+Url = Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+class Part(TypedDict, total=False):
+    """Base of the small objects inside a record."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+
+class Identifier(Part):
+    """An identifier in somebody's catalogue: ISBN, DOI, the source's own (GB/T 41469 2)."""
+
+    catalog: Term
+    entry: Required[Url]
+
+
+class Contributor(Part):
+    """Who made it, in which role (GB/T 41469 7)."""
+
+    role: Term
+    name: Required[Text]
+    date: Term
+
+
+class Rights(Part):
+    """What may be done with it (GB/T 41469 12)."""
+
+    statement: Long
+    licence_uri: Url
+    restrictions: list[Term]
+
+
+class Relation(Part):
+    """A link to another resource (GB/T 41469 T2 7)."""
+
+    type: Term
+    target: Required[Url]
+
+
+class Audit(Part):
+    """An assessment already made (GB/T 41469 15)."""
+
+    item: Term
+    institution: Text
+    date: Term
+    result: Term
+
+
+class Record(Part):
+    """One resource's metadata. Dates are text with their own precision: the standard allows a bare year."""
+
+    id: str
+    title: Required[Text]
+    alt_titles: list[Text]
+    identifiers: list[Identifier]
+    languages: list[Term]
+    description: Long
+    keywords: list[Text]
+    type: list[Term]
+    contributors: list[Contributor]
+    version: Term
+    subject: Term
+    stage: Term
+    grade: list[Term]
+    audience: list[Term]
+    edition: Term
+    volume: Term
+    system: Term
+    textbook_node: Text
+    curriculum_standard: Text
+    format: list[Text]
+    size_bytes: int
+    location: list[Url]
+    tech_req: Long
+    rights: Rights
+    price: Term
+    audits: list[Audit]
+    relations: list[Relation]
+    region_scope: list[Term]
+    published: Term
+
+
+MANDATORY: Final = ("languages", "type", "contributors", "subject", "audience", "location", "rights")
+CODED: Final = ("subject", "stage", "grade", "type", "edition", "volume")
+FACETS: Final = ("subject", "stage", "grade", "type", "edition", "languages")
+FACET_NAMES: Final = {"languages": "language"}
+
+_validate = TypeAdapter(Record).validate_python
+# Escapes of C0 controls as orjson writes them (\t and \n stay), C1 controls and the two BMP noncharacters.
+_FORBIDDEN: Final = re.compile(rb"\\u00[01]|\\[bfr]|\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]|\xef\xb7[\x90-\xaf]|\x7f")
+_FORBIDDEN_TEXT: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A record ready to be stored: canonical bytes and everything that is derived from them."""
+
+    id: str
+    document: bytes
+    hash: str
+    subject: str
+    terms: str
+    flags: str
+    text: str
+
+
+def prepare(draft: Draft, id: str, *, tables: Mapping[str, Mapping[str, str]] | None = None) -> Prepared | Fault:
+    """The draft as a record under `id`, or why it cannot be one; never raises for a bad draft."""
+    content = {name: value for name, value in draft.items() if value not in (None, "", [], {})}
+    flags = _code(content, tables or {})
+    if "title" not in content:
+        return Fault("record.title_missing", "a record needs a title", "title", stage="validate")
+    content["id"] = id
+    try:
+        content = dict(_validate(content))
+        document = canonical(content)
+    except ValidationError as error:
+        return _fault(error)
+    except (orjson.JSONEncodeError, TypeError):
+        return _forbidden(content)
+    if _FORBIDDEN.search(document) and (fault := _forbidden(content)).path:
+        return fault
+    flags += [f"missing:{name}" for name in MANDATORY if name not in content]
+    return Prepared(
+        id, document, content_hash(document), content.get("subject", ""), terms(content), " ".join(flags), _searchable(content)
+    )
+
+
+def restore(document: bytes) -> dict[str, Any]:
+    """The record behind canonical bytes."""
+    content: dict[str, Any] = orjson.loads(document)
+    return content
+
+
+def terms(content: Mapping[str, Any]) -> str:
+    """Facet terms of a record, `subject=14 stage=2 ...`, sorted, separated by blanks."""
+    found = set()
+    for name in FACETS:
+        value = content.get(name)
+        for code in [value] if isinstance(value, str) else value or ():
+            found.add(f"{FACET_NAMES.get(name, name)}={code.replace(' ', '_')[:100]}")
+    return " ".join(sorted(found))
+
+
+def _searchable(content: Mapping[str, Any]) -> str:
+    parts = [content["title"], *content.get("alt_titles", ()), *content.get("keywords", ())]
+    parts += [person["name"] for person in content.get("contributors", ())]
+    return "\n".join(parts)
+
+
+def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Replaces known terms by their codes in place; the flags of those nobody knows."""
+    flags: list[str] = []
+    for name in CODED:
+        value = content.get(name)
+        if isinstance(value, str):
+            content[name] = _resolved(name, value, tables, flags)
+        elif isinstance(value, list):
+            content[name] = _unique(_resolved(name, term, tables, flags) for term in value)
+    if isinstance(tags := content.get("languages"), list):
+        content["languages"] = _unique(_language(tag, tables, flags) for tag in tags)
+    return flags
+
+
+def _resolved(name: str, term: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
+    if not isinstance(term, str):
+        return term
+    code = vocab.resolve(name, term, tables.get(name))
+    if code is None and (flag := f"unmapped:{name}") not in flags:
+        flags.append(flag)
+    return code if code is not None else term.strip()
+
+
+def _language(tag: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
+    if not isinstance(tag, str):
+        return tag
+    table = tables.get("languages")
+    code = (table or {}).get(tag) or vocab.language(tag)
+    if code is None and "unmapped:languages" not in flags:
+        flags.append("unmapped:languages")
+    return code if code is not None else tag.strip()
+
+
+def _unique(values: Any) -> list[Any]:
+    seen: list[Any] = []
+    for value in values:
+        if value not in seen and value != "":
+            seen.append(value)
+    return seen
+
+
+def _fault(error: ValidationError) -> Fault:
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(step) for step in first["loc"])
+    rule = {"extra_forbidden": "record.unknown_field", "string_too_long": "record.too_long"}.get(
+        first["type"], "record.wrong_type"
+    )
+    return Fault(rule, first["msg"], path, str(first.get("input"))[:200], "validate")
+
+
+def _forbidden(content: Any, path: str = "") -> Fault:
+    """The first text with a character the text rule refuses; an empty path when there is none."""
+    if isinstance(content, str):
+        if found := _FORBIDDEN_TEXT.search(content):
+            code = ord(found[0])
+            rule = "text.surrogate" if 0xD800 <= code <= 0xDFFF else "text.control"
+            shown = content[:100].encode("ascii", "backslashreplace").decode()
+            return Fault(rule, f"U+{code:04X} at position {found.start()}", path or "-", shown, "validate")
+        return Fault("", "")
+    pairs: Sequence[tuple[Any, Any]] = ()
+    if isinstance(content, dict):
+        pairs = list(content.items())
+    elif isinstance(content, list):
+        pairs = list(enumerate(content))
+    for name, value in pairs:
+        if (fault := _forbidden(value, f"{path}.{name}".lstrip("."))).path:
+            return fault
+    return Fault("", "")

@@ -1,0 +1,28 @@
+"""Brings a database to today's schema; the only caller of Alembic."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+import migrations
+from app.db import Database
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Migrates up, in one transaction on both databases."""
+    with database.write() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Migrates down."""
+    with database.write() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def _config(connection: object) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,37 @@
+"""Platforms, feeds, runs and the catalogue."""
+
+import secrets
+
+from alembic import op
+from sqlalchemy import text
+
+from app.catalogue import search
+from app.catalogue import tables as catalogue
+from app.db import metadata
+from app.feeds import tables as feeds
+from app.harvest import tables as harvest
+from app.platforms import tables as platforms
+
+revision = "0001"
+down_revision = None
+
+ROOMS = (platforms, feeds, catalogue, harvest)
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    metadata.create_all(connection, checkfirst=False)
+    search.create(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("CREATE SEQUENCE record_pk CACHE 1"))
+    for name in ("seq", "pk", "at"):
+        connection.execute(catalogue.position.insert(), {"name": name, "value": 0})
+    connection.execute(catalogue.about.insert(), {"name": "epoch", "value": secrets.token_hex(8)})
+
+
+def downgrade() -> None:
+    connection = op.get_bind()
+    search.drop(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP SEQUENCE record_pk"))
+    metadata.drop_all(connection)
