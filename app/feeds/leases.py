@@ -1,0 +1,97 @@
+"""Leases: who may harvest a feed now. Right without SKIP LOCKED: the claim is one conditional UPDATE.
+
+Each page's transaction begins with `hold`; a fence that moved on means that somebody else owns the feed.
+"""
+
+import random
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, func, or_, select, update
+
+from app.db import insert_missing, now
+from app.feeds.tables import feed, host
+from app.platforms.tables import platform
+from app.protocol.errors import LeaseLost
+
+HOST_LIMIT = 2  # feeds of one host harvested at the same time
+
+
+class Lease(NamedTuple):
+    """The right to write for a feed, until `fence` moves on."""
+
+    feed_id: int
+    owner: str
+    fence: int
+    seconds: int
+
+
+def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
+    """The longest-waiting due feed that nobody holds, or None."""
+    at = now(connection)
+    busy = select(feed.c.host).where(feed.c.lease_until > at).group_by(feed.c.host).having(func.count() >= HOST_LIMIT)
+    parked = select(host.c.name).where(host.c.not_before > at)
+    query = (
+        select(feed.c.id)
+        .join(platform, platform.c.code == feed.c.platform)
+        .where(feed.c.state == "active", platform.c.state == "active", feed.c.next_at <= at, feed.c.lease_until <= at)
+        .where(feed.c.host.not_in(busy), feed.c.host.not_in(parked))
+        .order_by(feed.c.next_at)
+        .limit(1)
+    )
+    found = connection.execute(query).scalar()
+    return claim(connection, found, owner, seconds) if found is not None else None
+
+
+def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lease | None:
+    """The lease of this feed, or None when somebody holds it."""
+    at = now(connection)
+    statement = (
+        update(feed)
+        .where(feed.c.id == feed_id, or_(feed.c.lease_until <= at, feed.c.lease_owner == owner))
+        .values(lease_owner=owner, lease_until=at + seconds * 1_000_000, fence=feed.c.fence + 1)
+        .returning(feed.c.fence)
+    )
+    fence = connection.execute(statement).scalar()
+    return None if fence is None else Lease(feed_id, owner, fence, seconds)
+
+
+def hold(connection: Connection, lease: Lease, **values: Any) -> None:
+    """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on."""
+    until = now(connection) + lease.seconds * 1_000_000
+    mine = update(feed).where(feed.c.id == lease.feed_id, feed.c.fence == lease.fence)
+    if connection.execute(mine.values(lease_until=until, **values)).rowcount != 1:
+        raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker")
+
+
+def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: float | None = None) -> None:
+    """Ends the lease and sets the next time: the feed's period with jitter, or a growing pause after a failure."""
+    at = now(connection)
+    row = connection.execute(select(feed.c.every_s, feed.c.attempts).where(feed.c.id == lease.feed_id)).one()
+    attempts = 0 if succeeded else row.attempts + 1
+    pause = row.every_s * random.uniform(0.9, 1.1) if succeeded else min(row.every_s, 30 * 2 ** min(attempts, 10))  # noqa: S311
+    values: dict[str, Any] = {"attempts": attempts, "next_at": at + int(max(pause, wait_s or 0) * 1_000_000)}
+    if succeeded:
+        values["succeeded_at"] = at
+    hold(connection, lease, **values)
+    connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_owner=None, lease_until=0))
+
+
+def park(connection: Connection, name: str, wait_s: float) -> None:
+    """Remembers a host's Retry-After for every feed on it, across runs and restarts."""
+    until = now(connection) + int(wait_s * 1_000_000)
+    connection.execute(insert_missing(connection, host), {"name": name, "not_before": until})
+    connection.execute(update(host).where(host.c.name == name, host.c.not_before < until).values(not_before=until))
+
+
+def not_before(connection: Connection, name: str) -> int:
+    """When a host may be asked again, microseconds; 0 when at once."""
+    return int(connection.execute(select(host.c.not_before).where(host.c.name == name)).scalar() or 0)
+
+
+def checkpoint(connection: Connection, feed_id: int) -> dict[str, Any]:
+    """Where the feed's last committed page left off."""
+    found: dict[str, Any] = orjson.loads(
+        connection.execute(select(feed.c.checkpoint).where(feed.c.id == feed_id)).scalar_one()
+    )
+    return found

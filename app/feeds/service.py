@@ -1,0 +1,87 @@
+"""Registers feeds and changes their state; the connector's configuration is checked before it is stored."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from app.db import now
+from app.feeds.tables import feed
+from app.platforms.service import by_code
+from app.protocol.errors import BadRequest, Conflict, NotFound
+
+KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+
+
+def register(
+    connection: Connection,
+    *,
+    platform: str,
+    name: str,
+    connector: str,
+    config: dict[str, Any],
+    mapping: dict[str, Any] | None = None,
+    every_s: int = 900,
+    key: str | None = None,
+) -> int:
+    """Adds a feed; its number. `config` must have been checked by the connector's own schema."""
+    by_code(connection, platform)
+    key = key or f"{connector}-{_count(connection, platform) + 1}"
+    if not KEY.match(key):
+        raise BadRequest(f"feed key {key!r}: use lower-case letters, digits and hyphens")
+    if connection.execute(select(feed.c.id).where(feed.c.platform == platform, feed.c.key == key)).first():
+        raise Conflict(f"platform {platform} has a feed {key!r} already; the key never changes, choose another")
+    row = {
+        "platform": platform, "key": key, "name": name, "connector": connector, "every_s": every_s,
+        "config": orjson.dumps(config).decode(), "mapping": orjson.dumps(mapping).decode() if mapping else None,
+        "state": "active", "checkpoint": "{}", "host": _host(config), "created_at": now(connection),
+    }  # fmt: skip
+    return int(connection.execute(feed.insert().returning(feed.c.id), row).scalar_one())
+
+
+def _count(connection: Connection, platform: str) -> int:
+    return len(connection.execute(select(feed.c.id).where(feed.c.platform == platform)).all())
+
+
+def _host(config: dict[str, Any]) -> str:
+    urls = [value for value in config.values() if isinstance(value, str) and "://" in value]
+    return urlsplit(urls[0]).netloc.lower() if urls else ""
+
+
+def transition(connection: Connection, feed_id: int, state: str) -> None:
+    """`active`, `paused` or `retired`; moving the fence stops a running harvest within one page."""
+    values: dict[str, Any] = {"state": state}
+    if state != "active":
+        values |= {"fence": feed.c.fence + 1, "lease_until": 0, "lease_owner": None}
+    else:
+        values |= {"next_at": 0, "attempts": 0}
+    if not connection.execute(update(feed).where(feed.c.id == feed_id).values(values)).rowcount:
+        raise NotFound(f"there is no feed {feed_id}")
+
+
+def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:
+    """One feed by number or `PLATFORM/key`, configuration and mapping decoded. Raises NotFound."""
+    query = select(feed)
+    if str(reference).isdigit():
+        query = query.where(feed.c.id == int(reference))
+    else:
+        platform, _, key = str(reference).partition("/")
+        query = query.where(feed.c.platform == platform, feed.c.key == key)
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound(f"there is no feed {reference}; `hutong feed list` shows them")
+    return _decoded(row)
+
+
+def feeds(connection: Connection) -> list[dict[str, Any]]:
+    """All feeds by number."""
+    return [_decoded(row) for row in connection.execute(select(feed).order_by(feed.c.id))]
+
+
+def _decoded(row: Any) -> dict[str, Any]:
+    found = dict(row._mapping)
+    for name in ("config", "mapping", "checkpoint"):
+        found[name] = orjson.loads(found[name]) if found[name] else None
+    return found

@@ -1,0 +1,140 @@
+"""The delete brake (IX/1 V7): removals come last and, above the feed's limit, wait for a person.
+
+While a run goes on its removals are only gathered; they belong to the feed, not to the run, so that a run that
+fails loses none. Gathered removals are counted as `held` and become `tombstoned` when they are carried out.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from app.catalogue import service
+from app.catalogue.tables import record, sighting
+from app.db import insert_missing, now
+from app.harvest import runs
+from app.harvest.tables import held, removal, run
+from app.protocol.errors import Conflict, NotFound
+
+Limit = tuple[int, float]
+
+
+def gather(connection: Connection, feed_id: int, run_id: int, ids: Sequence[str], cause: str) -> int:
+    """Notes removals of live records; how many are new. Others (gone, unknown, gathered already) are no change."""
+    stored = [row for row in service.known(connection, ids).values() if row.live and row.feed_id == feed_id]
+    noted = set(
+        connection.execute(
+            select(removal.c.id).where(removal.c.feed_id == feed_id, removal.c.id.in_([row.id for row in stored]))
+        ).scalars()
+    )
+    rows = [
+        {"feed_id": feed_id, "id": row.id, "seq": row.seq, "run_id": run_id, "cause": cause}
+        for row in stored
+        if row.id not in noted
+    ]
+    if rows:
+        connection.execute(insert_missing(connection, removal), rows)
+    return len(rows)
+
+
+def returned(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
+    """Forgets gathered removals of records that the source has sent again."""
+    if ids and connection.execute(select(removal.c.id).where(removal.c.feed_id == feed_id).limit(1)).first():
+        for start in range(0, len(ids), 500):
+            chunk = ids[start : start + 500]
+            connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.id.in_(chunk)))
+
+
+def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -> None:
+    """Notes what a part of a full listing holds."""
+    rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids]
+    if rows:
+        connection.execute(insert_missing(connection, sighting), rows)
+
+
+def absent(connection: Connection, feed_id: int, run_id: int, parts: frozenset[str]) -> int:
+    """After a complete listing: gathers the live records that no part of it holds; how many."""
+    connection.execute(delete(sighting).where(sighting.c.feed_id == feed_id, sighting.c.part.not_in(list(parts))))
+    seen = select(sighting.c.id).where(sighting.c.feed_id == feed_id, sighting.c.id == record.c.id).exists()
+    query = select(record.c.id).where(record.c.feed_id == feed_id, record.c.live == 1, ~seen)
+    ids = list(connection.execute(query).scalars())
+    return sum(
+        gather(connection, feed_id, run_id, ids[start : start + 500], "absent") for start in range(0, len(ids), 500)
+    )
+
+
+def settle(connection: Connection, feed_id: int, run_id: int, limit: Limit) -> None:
+    """At a run's end: carries the gathered removals out, or holds the whole set for a person."""
+    query = select(removal.c.id, removal.c.run_id).where(removal.c.feed_id == feed_id, removal.c.held_id.is_(None))
+    gathered = connection.execute(query).all()
+    if not gathered:
+        return
+    live = connection.execute(
+        select(func.count()).select_from(record).where(record.c.feed_id == feed_id, record.c.live == 1)
+    ).scalar_one()
+    floor, fraction = limit
+    # Whatever the floor: a run that would leave nothing at all is never believed without a person.
+    if len(gathered) > max(floor, fraction * live) or len(gathered) == live:
+        _hold(connection, feed_id, run_id, len(gathered), live, floor, fraction)
+        return
+    ids = [row.id for row in gathered]
+    for start in range(0, len(ids), 500):
+        service.remove(connection, ids[start : start + 500], run_id)
+    connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.held_id.is_(None)))
+    ours = sum(1 for row in gathered if row.run_id == run_id)
+    moved = {"held": run.c.held - ours, "tombstoned": run.c.tombstoned + len(ids), "seen": run.c.seen + len(ids) - ours}
+    connection.execute(update(run).where(run.c.id == run_id).values(moved))
+
+
+def _hold(
+    connection: Connection, feed_id: int, run_id: int, number: int, live: int, floor: int, fraction: float
+) -> None:
+    cause = f"would remove {number} of {live} live records; the brake is at max({floor}, {fraction:.0%})"
+    row = {
+        "feed_id": feed_id, "run_id": run_id, "cause": cause, "count": number, "live": live,
+        "state": "pending", "held_at": now(connection),
+    }  # fmt: skip
+    held_id = connection.execute(held.insert().returning(held.c.id), row).scalar_one()
+    ours = update(removal).where(removal.c.feed_id == feed_id, removal.c.held_id.is_(None))
+    connection.execute(ours.values(held_id=held_id))
+
+
+def approve(connection: Connection, held_id: int) -> int:
+    """Carries out exactly the held set, less the records that have changed since; how many were removed."""
+    row = _pending(connection, held_id)
+    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == held_id)).all()
+    stored = service.known(connection, [item.id for item in items])
+    ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
+    removed = sum(
+        service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500)
+    )
+    _decide(connection, held_id, "approved")
+    connection.execute(
+        update(run)
+        .where(run.c.id == row.run_id)
+        .values(held=run.c.held - removed, tombstoned=run.c.tombstoned + removed)
+    )
+    return removed
+
+
+def reject(connection: Connection, held_id: int) -> int:
+    """Keeps the records; a later complete listing may ask again. How many stay."""
+    row = _pending(connection, held_id)
+    _decide(connection, held_id, "rejected")
+    return int(row.count)
+
+
+def _pending(connection: Connection, held_id: int) -> held.c:  # type: ignore[name-defined]
+    row = connection.execute(select(held).where(held.c.id == held_id)).first()
+    if row is None:
+        raise NotFound(f"there is no held change {held_id}")
+    if row.state != "pending":
+        raise Conflict(f"held change {held_id} was {row.state} already")
+    return row
+
+
+def _decide(connection: Connection, held_id: int, state: str) -> None:
+    connection.execute(update(held).where(held.c.id == held_id).values(state=state, decided_at=now(connection)))
+    connection.execute(delete(removal).where(removal.c.held_id == held_id))
+
+
+__all__ = ["absent", "approve", "gather", "reject", "returned", "runs", "settle", "sight"]

@@ -1,0 +1,96 @@
+"""From entries to arrivals: parse, map, validate, hash, tokenise. Pure, so that it can run beside the writer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.catalogue.service import Arrival
+from app.harvest.discovery import configured
+from app.protocol import mapping as crosswalk
+from app.protocol.connector import Connector, Draft, Entry, Fault
+from app.protocol.record import prepare
+from app.protocol.text import index_tokens
+from app.protocol.words import ID_LIMIT, record_id
+
+
+class Source(NamedTuple):
+    """All that decides what an entry's bytes mean; picklable."""
+
+    platform: str
+    key: str
+    connector: str
+    config: str
+    mapping: str | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """A page's entries after preparation."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    refused: list[tuple[Entry, Fault]] = field(default_factory=list)
+
+
+class _Reading(NamedTuple):
+    connector: Connector
+    map: Callable[[Draft], tuple[Draft, list[str]]] | None
+    tables: dict[str, dict[str, str]]
+    normalised: Callable[[Draft], bytes] | None
+
+
+@lru_cache(maxsize=256)
+def reading(source: Source) -> _Reading:
+    """The feed's connector and compiled mapping, made once."""
+    connector = configured(source.connector, orjson.loads(source.config))
+    if not source.mapping:
+        return _Reading(connector, None, {}, None)
+    document = orjson.loads(source.mapping)
+    compiled = crosswalk.compile(document)
+    return _Reading(connector, compiled, document.get("terms", {}), getattr(compiled, "normalised", None))
+
+
+def source_hash(raw: bytes, context: bytes) -> bytes:
+    """16 bytes that stand for an entry exactly as it came: a repeat needs no parsing."""
+    return blake2b(raw, digest_size=16, key=blake2b(context, digest_size=32).digest()).digest()
+
+
+def identity(source: Source, entry: Entry, native: bool) -> str:
+    """The hub's id of an entry."""
+    return entry.identifier if native else record_id(source.platform, source.key, entry.identifier)
+
+
+def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
+    """Arrivals and refusals of entries that are not deletions, in order."""
+    made = reading(source)
+    batch = Batch()
+    for entry, draft in zip(entries, made.connector.parse(entries, context), strict=True):
+        outcome = _one(source, made, entry, draft, context)
+        if isinstance(outcome, Fault):
+            batch.refused.append((entry, outcome))
+        else:
+            batch.arrivals.append(outcome)
+    return batch
+
+
+def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault, context: bytes) -> Arrival | Fault:
+    if isinstance(draft, Fault):
+        return draft
+    id = identity(source, entry, made.connector.native)
+    if len(id) > ID_LIMIT:
+        return Fault("record.id_too_long", f"longer than {ID_LIMIT} characters", "id", id[:200], "validate")
+    if made.map is not None:
+        try:
+            draft, _ = made.map(draft)
+        except (TypeError, ValueError, KeyError) as error:
+            return Fault("mapping.shape", f"the mapping does not fit: {error}", stage="map")
+    if made.connector.native:
+        draft = {name: value for name, value in draft.items() if name != "id"}
+    record = prepare(draft, id, tables=made.tables)
+    if isinstance(record, Fault):
+        return record
+    tokens = index_tokens(record.text)
+    return Arrival(record, source_hash(entry.raw, context), entry.stamp, entry.version, entry.path, tokens)

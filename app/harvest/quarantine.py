@@ -1,0 +1,95 @@
+"""Quarantine: refused entries with their exact bytes, and their replay through today's mapping."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, select, update
+
+from app.catalogue import service
+from app.db import Database, now
+from app.harvest import runs
+from app.harvest.prepare import Source, prepared, reading
+from app.harvest.tables import rejection
+from app.protocol.connector import Entry, Fault
+from app.protocol.vocab import province_of
+from app.protocol.words import Job
+
+
+def store(
+    connection: Connection, feed_id: int, run_id: int, refused: Sequence[tuple[Entry, Fault]], context: bytes
+) -> None:
+    """Keeps each refused entry once: a later refusal of the same identifier replaces the earlier one."""
+    if not refused:
+        return
+    _forget(connection, feed_id, [entry.identifier for entry, _ in refused])
+    at = now(connection)
+    rows = [
+        {
+            "feed_id": feed_id, "run_id": run_id, "identifier": entry.identifier[:600], "stage": fault.stage,
+            "rule": fault.rule, "path": fault.path[:200], "value": fault.value[:200], "detail": fault.detail,
+            "raw": entry.raw, "context": context, "stamp": entry.stamp, "rejected_at": at, "state": "open",
+        }
+        for entry, fault in refused
+    ]  # fmt: skip
+    connection.execute(rejection.insert(), rows)
+
+
+def cleared(
+    connection: Connection, feed_id: int, arrivals: Sequence[service.Arrival], source: Source, native: bool,
+    entries: Sequence[Entry],
+) -> None:  # fmt: skip
+    """Entries that came again and were accepted leave the quarantine."""
+    open_one = select(rejection.c.id).where(rejection.c.feed_id == feed_id, rejection.c.state == "open").limit(1)
+    if arrivals and connection.execute(open_one).first():
+        accepted = {arrival.record.id for arrival in arrivals}
+        prefix = "" if native else f"ix:{source.platform}:{source.key}/"
+        names = [e.identifier for e in entries if native or prefix + e.identifier in accepted]
+        _forget(connection, feed_id, [name for name in names if not native or name in accepted])
+
+
+def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
+    for start in range(0, len(identifiers), 500):
+        chunk = [name[:600] for name in identifiers[start : start + 500]]
+        connection.execute(
+            delete(rejection).where(
+                rejection.c.feed_id == feed_id, rejection.c.state == "open", rejection.c.identifier.in_(chunk)
+            )
+        )
+
+
+def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None) -> dict[str, Any]:
+    """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
+    mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
+    source = Source(feed["platform"], feed["key"], feed["connector"], orjson.dumps(feed["config"]).decode(), mapping)
+    with database.write() as connection:
+        run_id = runs.begin(connection, feed["id"], Job.REPLAY)
+        query = select(rejection).where(rejection.c.feed_id == feed["id"], rejection.c.state == "open")
+        if rule:
+            query = query.where(rejection.c.rule == rule)
+        rows = connection.execute(query.order_by(rejection.c.id)).all()
+    groups: dict[bytes, list[Any]] = defaultdict(list)
+    for row in rows:
+        groups[bytes(row.context)].append(row)
+    for context, group in groups.items():
+        for start in range(0, len(group), 500):
+            _replay(database, feed, source, run_id, context, group[start : start + 500])
+    with database.write() as connection:
+        runs.end(connection, run_id, None)
+        return runs.by_id(connection, run_id)
+
+
+def _replay(
+    database: Database, feed: Mapping[str, Any], source: Source, run_id: int, context: bytes, rows: list[Any]
+) -> None:
+    entries = [Entry(row.identifier, bytes(row.raw), row.stamp) for row in rows]
+    batch = prepared(source, entries, context)
+    refused = {id(entry) for entry, _ in batch.refused}
+    done = [row.id for row, entry in zip(rows, entries, strict=True) if id(entry) not in refused]
+    native = reading(source).connector.native
+    with database.write() as connection:
+        origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
+        outcome = service.apply(connection, batch.arrivals, origin)
+        connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
+        runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)

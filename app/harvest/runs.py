@@ -1,0 +1,105 @@
+"""Runs: begin or go on, count, end. A run's status is computed from its counts and its error."""
+
+from typing import Any
+
+from sqlalchemy import Connection, desc, select, update
+
+from app.catalogue.service import Outcome
+from app.db import now
+from app.harvest.tables import COUNTS, held, rejection, run
+from app.protocol.errors import HutongError, NotFound
+from app.protocol.words import RunStatus
+
+
+def begin(connection: Connection, feed_id: int, job: str) -> int:
+    """The feed's unfinished run of this job (its worker died or was parked), else a new one."""
+    open_run = select(run.c.id, run.c.job).where(run.c.feed_id == feed_id, run.c.status == RunStatus.RUNNING)
+    for found in connection.execute(open_run).all():
+        if found.job == job:
+            return int(found.id)
+        end(connection, found.id, None)
+    row = {"feed_id": feed_id, "job": job, "status": RunStatus.RUNNING, "started_at": now(connection)}
+    return int(connection.execute(run.insert().returning(run.c.id), row).scalar_one())
+
+
+def count(connection: Connection, run_id: int, **by: int) -> None:
+    """Adds to a run's figures; `seen` is the sum of what became of the records."""
+    by["seen"] = sum(by.get(name, 0) for name in COUNTS)
+    connection.execute(update(run).where(run.c.id == run_id).values({n: run.c[n] + v for n, v in by.items() if v}))
+
+
+def figures(outcome: Outcome) -> dict[str, int]:
+    """An outcome as figures of a run."""
+    return {name: getattr(outcome, name) for name in ("created", "changed", "unchanged", "duplicate")}
+
+
+def expect(connection: Connection, run_id: int, total: int) -> None:
+    """The source's own count of what it will send, for progress only."""
+    connection.execute(update(run).where(run.c.id == run_id).values(total=total))
+
+
+def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
+    """Closes a run; its status."""
+    row = connection.execute(select(run).where(run.c.id == run_id)).one()
+    status = RunStatus.DONE
+    if error is not None:
+        status = RunStatus.FAILED
+    elif row.held:
+        status = RunStatus.HELD
+    elif row.rejected:
+        status = RunStatus.PARTIAL
+    values = {"status": status, "ended_at": now(connection)}
+    if error is not None:
+        values |= {"error_kind": error.kind, "error": error.detail[:2000]}
+    connection.execute(update(run).where(run.c.id == run_id).values(values))
+    return status
+
+
+def runs(connection: Connection, feed_id: int | None = None, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+    """The latest runs first."""
+    query = select(run).order_by(desc(run.c.id)).limit(limit)
+    if feed_id is not None:
+        query = query.where(run.c.feed_id == feed_id)
+    if before is not None:
+        query = query.where(run.c.id < before)
+    return [report(row) for row in connection.execute(query)]
+
+
+def by_id(connection: Connection, run_id: int) -> dict[str, Any]:
+    """One run. Raises NotFound."""
+    row = connection.execute(select(run).where(run.c.id == run_id)).first()
+    if row is None:
+        raise NotFound(f"there is no run {run_id}")
+    return report(row)
+
+
+def report(row: Any) -> dict[str, Any]:
+    """A run as people and programs read it: `seen` equals the sum of the seven counts that follow it."""
+    ended = row.ended_at or row.started_at
+    found = {"run": row.id, "feed": row.feed_id, "job": row.job, "status": row.status, "seen": row.seen}
+    found |= {name: getattr(row, name) for name in COUNTS}
+    found |= {"pages": row.pages, "requests": row.requests, "bytes": row.bytes}
+    found |= {"seconds": round((ended - row.started_at) / 1e6, 3), "total": row.total}
+    error = {"kind": row.error_kind, "detail": row.error} if row.error_kind else None
+    return {**found, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}
+
+
+def rejections(
+    connection: Connection, feed_id: int | None = None, limit: int = 100, before: int | None = None, state: str = "open"
+) -> list[dict[str, Any]]:
+    """Quarantined entries, the latest first, without their bytes."""
+    columns = [column for column in rejection.c if column.name not in ("raw", "context")]
+    query = select(*columns).where(rejection.c.state == state).order_by(desc(rejection.c.id)).limit(limit)
+    if feed_id is not None:
+        query = query.where(rejection.c.feed_id == feed_id)
+    if before is not None:
+        query = query.where(rejection.c.id < before)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
+    """Held removals that wait for a person."""
+    query = select(held).where(held.c.state == "pending").order_by(held.c.id)
+    if feed_id is not None:
+        query = query.where(held.c.feed_id == feed_id)
+    return [dict(row._mapping) for row in connection.execute(query)]

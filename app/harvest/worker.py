@@ -1,0 +1,106 @@
+"""The worker: threads that claim due feeds and harvest them, inside the hub or as `hutong worker`."""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from app.db import Database
+from app.feeds import leases, service
+from app.feeds.leases import Lease
+from app.harvest.loop import Engine, harvest
+from app.protocol.errors import Conflict, LeaseLost
+
+log = structlog.get_logger()
+
+
+def owner() -> str:
+    """A name no other worker has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:100]
+
+
+class Worker:
+    """Harvests due feeds with `concurrency` threads until stopped."""
+
+    def __init__(self, engine: Engine, *, lease_s: int = 60, concurrency: int = 8, idle_s: float = 0.5) -> None:
+        self.engine, self.lease_s, self.idle_s = engine, lease_s, idle_s
+        self.on_report: Callable[[dict[str, Any]], None] | None = None
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._work, name=f"harvest-{n}") for n in range(concurrency)]
+
+    def start(self) -> None:
+        """Begins to claim."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends after the runs in progress have reached their next page or end."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        name = owner()
+        while not self._stop.is_set():
+            try:
+                if not self._one(name):
+                    self._stop.wait(self.idle_s)
+            except (LeaseLost, OperationalError) as passing:
+                log.warning("harvest.interrupted", error=str(passing)[:300])
+                self._stop.wait(self.idle_s)
+            except Exception:
+                log.exception("harvest.fault")
+                self._stop.wait(self.idle_s)
+
+    def _one(self, name: str) -> bool:
+        with self.engine.database.write() as connection:
+            lease = leases.claim_due(connection, name, self.lease_s)
+            if lease is None:
+                return False
+            feed = service.by_id(connection, lease.feed_id)
+        with heartbeat(self.engine.database, lease):
+            report = harvest(self.engine, lease, feed)
+        if self.on_report:
+            self.on_report(report)
+        return True
+
+
+class heartbeat:  # noqa: N801 - used as a context manager, reads as a verb
+    """Extends a lease during one slow page, so that nobody else takes the feed from a living worker."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self.database, self.lease = database, lease
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self.lease.seconds / 3):
+            try:
+                with self.database.write() as connection:
+                    leases.hold(connection, self.lease)
+            except LeaseLost:
+                return
+
+
+def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 60) -> dict[str, Any]:
+    """Harvests one feed in the foreground. Raises Conflict while another worker holds it."""
+    with engine.database.write() as connection:
+        feed = service.by_id(connection, reference)
+        lease = leases.claim(connection, feed["id"], owner(), lease_s)
+        if lease is None:
+            raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}")
+        feed = service.by_id(connection, feed["id"])
+    with heartbeat(engine.database, lease):
+        return harvest(engine, lease, feed, job)
