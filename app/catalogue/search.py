@@ -1,0 +1,124 @@
+"""The search index on both databases: words of titles, keywords and names, and facet terms as tokens.
+
+SQLite: an FTS5 table whose rowid is record.pk. PostgreSQL: tsvector literals made here (its own parser keeps a
+Chinese sentence as one word and differs by locale) under a GIN index. Newest first by row number, keyset.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from app.protocol.text import query_tokens
+
+_WORD = re.compile(r"[^\s'\\\"]+")
+
+
+def create(connection: Connection) -> None:
+    """Makes the index; called by the migration."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(
+            text(
+                "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, "
+                "tokenize=\"unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'\")"
+            )
+        )
+        return
+    connection.execute(text("CREATE TABLE search (pk bigint PRIMARY KEY, tsv tsvector NOT NULL, terms text NOT NULL)"))
+    connection.execute(text("CREATE INDEX search_tsv ON search USING gin (tsv)"))
+
+
+def drop(connection: Connection) -> None:
+    """Drops the index."""
+    connection.execute(text("DROP TABLE search"))
+
+
+def facet_token(term: str) -> str:
+    """A facet term as one token of letters and digits: `subject=14` -> `xfsubject003d14`."""
+    return "xf" + "".join(c if c.isascii() and c.isalnum() else f"{ord(c):04x}" for c in term)
+
+
+def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequence[int]) -> None:
+    """Indexes `{pk, text, terms}`; `replaced` are the row numbers that were indexed before."""
+    remove(connection, replaced)
+    if connection.dialect.name == "sqlite":
+        statement = "INSERT INTO search(rowid, words, facets, terms) VALUES (:pk, :words, :facets, :terms)"
+        made = [{"pk": r["pk"], "words": r["text"], "facets": _facets(r["terms"]), "terms": r["terms"]} for r in rows]
+    else:
+        statement = "INSERT INTO search(pk, tsv, terms) VALUES (:pk, CAST(:tsv AS tsvector), :terms)"
+        made = [{"pk": r["pk"], "tsv": _vector(r["text"], _facets(r["terms"])), "terms": r["terms"]} for r in rows]
+    connection.execute(text(statement), made)
+
+
+def _facets(terms: str) -> str:
+    return " ".join(facet_token(term) for term in terms.split())
+
+
+def _vector(words: str, facets: str) -> str:
+    """A tsvector literal; positions wrap below PostgreSQL's limit of 16,383."""
+    places: dict[str, list[str]] = {}
+    for place, word in enumerate(_WORD.findall(words), 1):
+        places.setdefault(word[:500], []).append(str(min(place, 16383)))
+    found = [f"'{word}':{','.join(where[:200])}" for word, where in places.items()]
+    return " ".join(found + [f"'{facet}'" for facet in facets.split()])
+
+
+def remove(connection: Connection, pks: Sequence[int]) -> None:
+    """Takes rows out of the index."""
+    if pks:
+        key = "rowid" if connection.dialect.name == "sqlite" else "pk"
+        connection.execute(text(f"DELETE FROM search WHERE {key} = :pk"), [{"pk": pk} for pk in pks])
+
+
+def find(
+    connection: Connection, *, words: str, terms: Sequence[str], before: int | None, limit: int
+) -> list[int]:
+    """Row numbers that hold every word and every facet term, the newest first."""
+    return [row[0] for row in _hits(connection, words, terms, before, limit)]
+
+
+def facets(
+    connection: Connection, *, words: str, terms: Sequence[str], cap: int = 10_000
+) -> tuple[dict[str, int], bool]:
+    """Counts of facet terms over the newest `cap` hits, and whether those were all."""
+    rows = _hits(connection, words, terms, None, cap + 1)
+    counts: Counter[str] = Counter()
+    for row in rows[:cap]:
+        counts.update(row[1].split())
+    return dict(counts), len(rows) <= cap
+
+
+def _hits(connection: Connection, words: str, terms: Sequence[str], before: int | None, limit: int) -> Sequence[Any]:
+    phrases = query_tokens(words)
+    if not phrases and (words.strip() or not terms):
+        return []
+    top = before if before is not None else 1 << 62
+    if connection.dialect.name == "sqlite":
+        query = "SELECT rowid, terms FROM search WHERE search MATCH :q AND rowid < :top ORDER BY rowid DESC LIMIT :n"
+        sought = _fts5(phrases, terms)
+    else:
+        query = (
+            "SELECT pk, terms FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
+        )
+        sought = _tsquery(phrases, terms)
+    return connection.execute(text(query), {"q": sought, "top": top, "n": limit}).all()
+
+
+def _fts5(phrases: list[list[str]], terms: Sequence[str]) -> str:
+    parts = []
+    for phrase in phrases:
+        quoted = " ".join(word.rstrip("*") for word in phrase).replace('"', '""')
+        parts.append(f'words : "{quoted}"' + ("*" if phrase[-1].endswith("*") else ""))
+    return " AND ".join(parts + [f'facets : "{facet_token(term)}"' for term in terms])
+
+
+def _tsquery(phrases: list[list[str]], terms: Sequence[str]) -> str:
+    parts = []
+    for phrase in phrases:
+        words = [_WORD.findall(word.rstrip("*")) for word in phrase]
+        quoted = [f"'{piece}'" + (":*" if w.endswith("*") else "") for w, ps in zip(phrase, words, strict=True) for piece in ps]
+        if quoted:
+            parts.append("(" + " <-> ".join(quoted) + ")")
+    return " & ".join(parts + [f"'{facet_token(term)}'" for term in terms])
