@@ -39,7 +39,6 @@ class _Reading(NamedTuple):
     connector: Connector
     map: Callable[[Draft], tuple[Draft, list[str]]] | None
     tables: dict[str, dict[str, str]]
-    normalised: Callable[[Draft], bytes] | None
 
 
 @lru_cache(maxsize=256)
@@ -47,10 +46,9 @@ def reading(source: Source) -> _Reading:
     """The feed's connector and compiled mapping, made once."""
     connector = configured(source.connector, orjson.loads(source.config))
     if not source.mapping:
-        return _Reading(connector, None, {}, None)
+        return _Reading(connector, None, {})
     document = orjson.loads(source.mapping)
-    compiled = crosswalk.compile(document)
-    return _Reading(connector, compiled, document.get("terms", {}), getattr(compiled, "normalised", None))
+    return _Reading(connector, crosswalk.compile(document), document.get("terms", {}))
 
 
 def source_hash(raw: bytes, context: bytes) -> bytes:
@@ -87,9 +85,7 @@ def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault, con
             draft, _ = made.map(draft)
         except (TypeError, ValueError, KeyError) as error:
             return Fault("mapping.shape", f"the mapping does not fit: {error}", stage="map")
-    if made.connector.native:
-        draft = {name: value for name, value in draft.items() if name != "id"}
-    record = prepare(draft, id, tables=made.tables)
+    record = prepare(draft, id, tables=made.tables, native=made.connector.native)
     if isinstance(record, Fault):
         return record
     tokens = index_tokens(record.text)

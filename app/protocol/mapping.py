@@ -26,14 +26,13 @@ class Rule(BaseModel):
 
 
 class Mapping(BaseModel):
-    """A versioned mapping."""
+    """A versioned mapping. What it does not name (CDN hosts, tag order, counters) cannot change a record."""
 
     model_config = ConfigDict(extra="forbid")
     version: int
     fields: dict[str, Rule]
     terms: dict[str, dict[str, str]] = {}
     defaults: dict[str, Any] = {}
-    volatile: list[str] = []
 
 
 def compile(document: dict[str, Any]) -> Callable[[Draft], tuple[Draft, list[str]]]:
@@ -93,17 +92,3 @@ def _shape(rule: Rule, values: list[Any]) -> Any:
         return [value.strip() if isinstance(value, str) else value for value in values]
     value = values[0] if values else None
     return value.strip() if isinstance(value, str) else value
-
-
-def normalised(source: Draft, volatile: list[str]) -> Draft:
-    """The source record without what its platform changes at every release (declared in `volatile`)."""
-    copy = {name: value for name, value in source.items() if name not in volatile}
-    for path in volatile:
-        head, _, rest = path.partition(".")
-        name = head.removesuffix("[]")
-        held = copy.get(name)
-        if rest and isinstance(held, dict):
-            copy[name] = normalised(held, [rest])
-        elif rest and isinstance(held, list):
-            copy[name] = [normalised(item, [rest]) if isinstance(item, dict) else item for item in held]
-    return copy

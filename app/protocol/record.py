@@ -126,13 +126,21 @@ class Prepared:
     text: str
 
 
-def prepare(draft: Draft, id: str, *, tables: Mapping[str, Mapping[str, str]] | None = None) -> Prepared | Fault:
-    """The draft as a record under `id`, or why it cannot be one; never raises for a bad draft."""
-    content = {name: value for name, value in draft.items() if value not in (None, "", [], {})}
-    flags = _code(content, tables or {})
+def prepare(
+    draft: Draft, id: str, *, tables: Mapping[str, Mapping[str, str]] | None = None, native: bool = False
+) -> Prepared | Fault:
+    """The draft as a record under `id`, or why it cannot be one; never raises for a bad draft.
+
+    A native draft is its origin's own content: it is checked and kept as it is, so that its hash stays equal.
+    """
+    if native:
+        content, flags = dict(draft), []
+    else:
+        content = {name: value for name, value in draft.items() if value not in (None, "", [], {})}
+        flags = _code(content, tables or {})
+        content["id"] = id
     if "title" not in content:
         return Fault("record.title_missing", "a record needs a title", "title", stage="validate")
-    content["id"] = id
     try:
         content = dict(_validate(content))
         document = canonical(content)

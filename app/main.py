@@ -1,0 +1,124 @@
+"""Mounts the rooms: `create(settings)` is the whole hub as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import escape
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.concurrency import run_in_threadpool
+
+from app.catalogue.queries import value
+from app.db import Database
+from app.harvest.fetch import Fetcher
+from app.harvest.loop import Engine
+from app.harvest.worker import Worker
+from app.monitor import status
+from app.publish import ix, oai, rest
+from app.settings import Settings
+from app.web import Reading, install, json, problem
+
+PROBLEMS = Path(__file__).parent.parent / "docs" / "problems.md"
+
+
+def engine(settings: Settings, database: Database) -> Engine:
+    """The harvest engine of this deployment."""
+    fetcher = Fetcher(
+        allow=settings.fetch_allow, deadline_s=settings.fetch_deadline_s, max_bytes=settings.fetch_max_bytes
+    )
+    return Engine(database, fetcher, settings.brake)
+
+
+def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
+    """The hub; with its worker inside unless `harvest` is False."""
+    database = Database(settings.url)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with database.read() as connection:
+            app.state.admin_key_hash = value(connection, "admin_key_hash")
+        worker = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
+        if harvest:
+            worker.start()
+        yield
+        if harvest:
+            await run_in_threadpool(worker.stop)
+        database.close()
+
+    app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
+    app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
+    install(app)
+    for room in (rest.router, ix.router, oai.router):
+        app.include_router(room)
+    _operations(app)
+    return app
+
+
+def _operations(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["operations"])
+    def healthz() -> Response:
+        """The process is alive."""
+        return json({"status": "alive"})
+
+    @app.get("/readyz", tags=["operations"])
+    def readyz(connection: Reading) -> Response:
+        """The database answers."""
+        return json({"status": "ready", "head": status.figures(connection)["head"]})
+
+    @app.get("/metrics", tags=["operations"])
+    def metrics() -> Response:
+        """Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/problems/{kind}", tags=["operations"])
+    def problem_page(kind: str) -> Response:
+        """What a kind of problem means: cause, example, remedy."""
+        for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.exists() else ():
+            if section.split("\n", 1)[0].strip().strip("`") == kind:
+                return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
+        return problem(404, "not_found", "there is no such kind of problem")
+
+    @app.get("/", tags=["operations"])
+    def page(connection: Reading) -> Response:
+        """A plain status page."""
+        return Response(_page(status.figures(connection), status.feeds_status(connection)), media_type="text/html")
+
+
+_SHAPES = {
+    "held": "◆ 待人工", "failing": "■ 失败", "late": "▲ 滞后", "never run": "○ 未运行",
+    "running": "◐ 运行中", "healthy": "● 正常", "paused": "○ 已暂停",
+}  # fmt: skip
+
+
+def _page(figures: dict[str, int], feeds: list[dict[str, object]]) -> str:
+    rows = "".join(
+        f"<tr><td>{_SHAPES[str(feed['state'])]} <small>{feed['state']}</small><td>{escape(str(feed['name']))}"
+        f"<td>{feed['platform']}<td>{feed['connector']}<td class=n>{feed['records']:,}"
+        f"<td class=n>{'' if feed['lag_s'] is None else f'{feed["lag_s"]} s'}"
+        f"<td>{escape(str((feed['error'] or {}).get('detail') or '')[:120])}"  # type: ignore[attr-defined]
+        for feed in feeds
+    )
+    sums = "".join(f"<li><b>{value:,}</b> {_FIGURES[name]}" for name, value in figures.items())
+    return (
+        "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>互通</title><style>{_STYLE}</style><h1>互通 <small>Hutong</small></h1><ul>{sums}</ul>"
+        "<table><thead><tr><th>状态 State<th>资源源 Feed<th>平台 Platform<th>方式 Kind<th>记录 Records"
+        f"<th>距上次成功 Lag<th>原因 Cause<tbody>{rows}</table>"
+        "<p><a href=/api/v1/status>JSON</a> · <a href=/docs>API</a> · <a href='/oai?verb=Identify'>OAI-PMH</a> · "
+        "<a href=/.well-known/ix>IX/1</a></html>"
+    )
+
+
+_FIGURES = {
+    "records": "在册记录 live", "head": "变更序号 position", "rejected": "已拒 refused", "held": "待人工 held",
+    "feeds": "资源源 feeds", "runs": "运行 runs",
+}  # fmt: skip
+_STYLE = (
+    "body{font:14px/1.5 'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',system-ui,sans-serif;margin:24px;"
+    "background:#f6f5f1;color:#1d2021;max-width:1200px}table{border-collapse:collapse;background:#fffefb;width:100%}"
+    "td,th{padding:4px 12px;border-bottom:1px solid #e2dfd6;text-align:left}.n{text-align:right;"
+    "font-variant-numeric:tabular-nums}small{color:#555b60}ul{display:flex;flex-wrap:wrap;gap:24px;padding:0;list-style:none}"
+    "b{font-size:18px}a{color:#1f5d7a}"
+    "@media(prefers-color-scheme:dark){body{background:#15181a;color:#eceae4}table{background:#1c2023}small{color:#b3b8bb}a{color:#86c2dd}}"
+)
