@@ -95,7 +95,7 @@ def _page(figures: dict[str, int], feeds: list[dict[str, object]]) -> str:
     rows = "".join(
         f"<tr><td>{_SHAPES[str(feed['state'])]} <small>{feed['state']}</small><td>{escape(str(feed['name']))}"
         f"<td>{feed['platform']}<td>{feed['connector']}<td class=n>{feed['records']:,}"
-        f"<td class=n>{'' if feed['lag_s'] is None else f'{feed["lag_s"]} s'}"
+        f"<td class=n>{'' if feed['lag_s'] is None else str(feed['lag_s']) + ' s'}"
         f"<td>{escape(str((feed['error'] or {}).get('detail') or '')[:120])}"  # type: ignore[attr-defined]
         for feed in feeds
     )

@@ -8,10 +8,11 @@ flagged `unmapped:<field>`: real catalogues would otherwise lose most of their r
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Required, TypedDict
+from typing import Annotated, Any, Final
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import Required, TypedDict
 
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
