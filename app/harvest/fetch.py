@@ -331,7 +331,7 @@ class Fetcher:
                 target = answer.headers.get("location") if answer.status_code in REDIRECTS else None
                 if target is None:
                     _check_load(answer)
-                    body, wire = self._read(answer)
+                    body, wire = self._read(answer, budget)
                     response = Response(str(hop.url), answer.status_code, _headers(answer), body)
                     return Fetched(response, wire, budget.elapsed(), requests)
             hop = self._redirected(hop, target, answer.status_code)
@@ -373,13 +373,14 @@ class Fetcher:
         headers = hop.headers if same else {name: hop.headers[name] for name in hop.headers if name in ABROAD}
         return _Hop(url, method, headers, body)
 
-    def _read(self, answer: httpx.Response) -> tuple[BinaryIO, int]:
+    def _read(self, answer: httpx.Response, budget: Budget) -> tuple[BinaryIO, int]:
         """The decoded body, rewound, and its bytes on the wire. Raises PeerViolation, PeerUnavailable."""
         counted = _Counted(answer, self.limits.wire_max_bytes)
         spool = cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
         try:
             size = 0
             for piece in _decoder(answer)(counted):
+                budget.left()
                 size += len(piece)
                 self._check_size(size, counted.wire)
                 spool.write(piece)
