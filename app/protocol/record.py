@@ -30,14 +30,14 @@ class Part(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
 
 
-class Identifier(Part):
+class Identifier(Part, total=False):
     """An identifier in somebody's catalogue: ISBN, DOI, the source's own (GB/T 41469 2)."""
 
     catalog: Term
     entry: Required[Url]
 
 
-class Contributor(Part):
+class Contributor(Part, total=False):
     """Who made it, in which role (GB/T 41469 7)."""
 
     role: Term
@@ -45,7 +45,7 @@ class Contributor(Part):
     date: Term
 
 
-class Rights(Part):
+class Rights(Part, total=False):
     """What may be done with it (GB/T 41469 12)."""
 
     statement: Long
@@ -53,14 +53,14 @@ class Rights(Part):
     restrictions: list[Term]
 
 
-class Relation(Part):
+class Relation(Part, total=False):
     """A link to another resource (GB/T 41469 T2 7)."""
 
     type: Term
     target: Required[Url]
 
 
-class Audit(Part):
+class Audit(Part, total=False):
     """An assessment already made (GB/T 41469 15)."""
 
     item: Term
@@ -69,7 +69,7 @@ class Audit(Part):
     result: Term
 
 
-class Record(Part):
+class Record(Part, total=False):
     """One resource's metadata. Dates are text with their own precision: the standard allows a bare year."""
 
     id: str
