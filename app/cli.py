@@ -205,7 +205,9 @@ def _move_feed(feed: str, state: str) -> None:
 def connectors_list(name: str | None = None) -> None:
     """The kinds, or the configuration schema of one."""
     if name is None:
-        _show([{"name": n, "zh": k.title_zh, "en": k.title_en} for n, k in kinds().items()], ("name", "zh", "en"), False)
+        _show(
+            [{"name": n, "zh": k.title_zh, "en": k.title_en} for n, k in kinds().items()], ("name", "zh", "en"), False
+        )
         return
     if name not in kinds():
         raise BadRequest(f"there is no connector {name!r}; there are {', '.join(kinds())}")
@@ -238,7 +240,20 @@ def _report(report: dict[str, Any], as_json: bool) -> None:
         sys.exit(1)
 
 
-_RUN = ("run", "feed", "job", "status", "seen", "created", "changed", "unchanged", "rejected", "tombstoned", "held", "seconds")
+_RUN = (
+    "run",
+    "feed",
+    "job",
+    "status",
+    "seen",
+    "created",
+    "changed",
+    "unchanged",
+    "rejected",
+    "tombstoned",
+    "held",
+    "seconds",
+)
 
 
 @app.command("runs")
@@ -297,7 +312,11 @@ def held_reject(held: int) -> None:
 
 @app.command("search")
 def search_words(
-    words: str, subject: str = "", stage: str = "", limit: Annotated[int, typer.Option("-n")] = 20, as_json: Json = False
+    words: str,
+    subject: str = "",
+    stage: str = "",
+    limit: Annotated[int, typer.Option("-n")] = 20,
+    as_json: Json = False,
 ) -> None:
     """Find records."""
     _, database = _open()

@@ -25,7 +25,9 @@ PROBLEMS = Path(__file__).parent.parent / "docs" / "problems.md"
 def engine(settings: Settings, database: Database) -> Engine:
     """The harvest engine of this deployment."""
     fetcher = Fetcher(
-        allow=settings.fetch_allow, deadline_s=settings.fetch_deadline_s, max_bytes=settings.fetch_max_bytes,
+        allow=settings.fetch_allow,
+        deadline_s=settings.fetch_deadline_s,
+        max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
     )
     return Engine(database, fetcher, settings.brake)

@@ -45,7 +45,9 @@ class Ix(Connector):
             yield Page((), {"lost": True}, False)
             return
         if response.status >= 400:
-            raise (PeerUnavailable if response.status >= 500 else PeerRefused)(f"HTTP {response.status} from {response.url}")
+            raise (PeerUnavailable if response.status >= 500 else PeerRefused)(
+                f"HTTP {response.status} from {response.url}"
+            )
         content = response.content()
         if checkpoint.get("parts"):
             yield self._part(dict(checkpoint), content)

@@ -54,7 +54,12 @@ class StaticParts(Connector):
         base = str(self.manifest_url)
         urls = {name: [urljoin(base, url) for url in _urls(module["urls"])] for name, module in modules.items()}
         every = [url for name in urls for url in urls[name]]
-        queue = [url for name in urls if versions[name] != old.get(name) or url_missing(urls[name], parts) for url in urls[name]]
+        queue = [
+            url
+            for name in urls
+            if versions[name] != old.get(name) or url_missing(urls[name], parts)
+            for url in urls[name]
+        ]
         kept = {url: parts[url] for url in every if url in parts}
         after = {"versions": old, "next": versions, "parts": kept, "queue": queue, "offset": 0}
         return Page((), after, False) if queue else self._end(after)
@@ -123,7 +128,9 @@ def _urls(value: Any) -> list[str]:
         return [url.strip() for url in value.split(",") if url.strip()]
     if isinstance(value, list) and all(isinstance(url, str) for url in value):
         return value
-    raise PeerViolation("parts.urls_shape", f"`urls` must be an array of strings or one string, not {type(value).__name__}")
+    raise PeerViolation(
+        "parts.urls_shape", f"`urls` must be an array of strings or one string, not {type(value).__name__}"
+    )
 
 
 def _stamp(text: str) -> str:

@@ -86,7 +86,9 @@ def earliest(connection: Connection) -> int | None:
     return int(found) if found is not None else None
 
 
-def newest(connection: Connection, *, before: int | None, limit: int, live: int | None = 1, after: int = 0) -> list[Any]:
+def newest(
+    connection: Connection, *, before: int | None, limit: int, live: int | None = 1, after: int = 0
+) -> list[Any]:
     """Rows by falling row number, for browsing without a query."""
     query = select(record).order_by(desc(record.c.pk)).limit(limit).where(record.c.seq > after)
     if live is not None:

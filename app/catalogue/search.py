@@ -72,9 +72,7 @@ def remove(connection: Connection, pks: Sequence[int]) -> None:
         connection.execute(text(f"DELETE FROM search WHERE {key} = :pk"), [{"pk": pk} for pk in pks])
 
 
-def find(
-    connection: Connection, *, words: str, terms: Sequence[str], before: int | None, limit: int
-) -> list[int]:
+def find(connection: Connection, *, words: str, terms: Sequence[str], before: int | None, limit: int) -> list[int]:
     """Row numbers that hold every word and every facet term, the newest first."""
     return [row[0] for row in _hits(connection, words, terms, before, limit)]
 
@@ -99,9 +97,7 @@ def _hits(connection: Connection, words: str, terms: Sequence[str], before: int 
         query = "SELECT rowid, terms FROM search WHERE search MATCH :q AND rowid < :top ORDER BY rowid DESC LIMIT :n"
         sought = _fts5(phrases, terms)
     else:
-        query = (
-            "SELECT pk, terms FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
-        )
+        query = "SELECT pk, terms FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
         sought = _tsquery(phrases, terms)
     return connection.execute(text(query), {"q": sought, "top": top, "n": limit}).all()
 
@@ -118,7 +114,11 @@ def _tsquery(phrases: list[list[str]], terms: Sequence[str]) -> str:
     parts = []
     for phrase in phrases:
         words = [_WORD.findall(word.rstrip("*")) for word in phrase]
-        quoted = [f"'{piece}'" + (":*" if w.endswith("*") else "") for w, ps in zip(phrase, words, strict=True) for piece in ps]
+        quoted = [
+            f"'{piece}'" + (":*" if w.endswith("*") else "")
+            for w, ps in zip(phrase, words, strict=True)
+            for piece in ps
+        ]
         if quoted:
             parts.append("(" + " <-> ".join(quoted) + ")")
     return " & ".join(parts + [f"'{facet_token(term)}'" for term in terms])

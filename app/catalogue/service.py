@@ -91,7 +91,9 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         old = stored.get(id)
         verdict = _judge(arrival, old, origin)
         if verdict in ("created", "changed"):
-            changes.append(_Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text)))
+            changes.append(
+                _Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text))
+            )
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
@@ -245,10 +247,14 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
     rows = [{"key": term, "by": by} for term, by in sorted(moved.items()) if by]
     if not rows:
         return
-    found = set(connection.execute(select(tally.c.term).where(tally.c.term.in_([row["key"] for row in rows]))).scalars())
+    found = set(
+        connection.execute(select(tally.c.term).where(tally.c.term.in_([row["key"] for row in rows]))).scalars()
+    )
     if fresh := [{"term": row["key"], "n": 0} for row in rows if row["key"] not in found]:
         connection.execute(tally.insert(), fresh)
-    connection.execute(update(tally).where(tally.c.term == bindparam("key")).values(n=tally.c.n + bindparam("by")), rows)
+    connection.execute(
+        update(tally).where(tally.c.term == bindparam("key")).values(n=tally.c.n + bindparam("by")), rows
+    )
 
 
 def _counted(row: Mapping[str, Any]) -> list[str]:

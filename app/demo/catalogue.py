@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 from app.protocol import vocab
 
 CITIES = (("C-440300-01", "深圳市"), ("C-330200-01", "宁波市"), ("C-370200-01", "青岛市"), ("C-210200-01", "大连市"))
-VENDORS = (("E-110000-01", "京师云课"), ("E-310000-01", "申学在线"), ("E-440000-01", "岭南智教"), ("E-510000-01", "蜀光数字教材"))
+VENDORS = (
+    ("E-110000-01", "京师云课"),
+    ("E-310000-01", "申学在线"),
+    ("E-440000-01", "岭南智教"),
+    ("E-510000-01", "蜀光数字教材"),
+)
 KINDS = ("oai-pmh", "ix", "static-parts")
 FAULTS = {3: "throttled", 7: "truncated", 10: "bad records", 13: "down", 17: "bad records", 20: "vanishes"}
 SCHOOL = (
@@ -66,7 +71,9 @@ def _record(platform: DemoPlatform, number: int, chance: Random) -> dict[str, An
     stage, letter, grades, subjects = chance.choice(SCHOOL)
     subject, grade = chance.choice(subjects), f"{letter}{chance.randint(1, grades)}"
     edition, volume, kind = chance.choice(EDITIONS), chance.choice(("upper", "lower")), chance.choice(TYPES)
-    names = [vocab.label(n, c) for n, c in (("edition", edition), ("subject", subject), ("grade", grade), ("volume", volume))]
+    names = [
+        vocab.label(n, c) for n, c in (("edition", edition), ("subject", subject), ("grade", grade), ("volume", volume))
+    ]
     lesson, topic = chance.randint(1, 28), chance.choice(TOPICS[subject])
     record: dict[str, Any] = {
         "local": f"{number:06d}",

@@ -80,7 +80,9 @@ def _oai_pages(platform: DemoPlatform) -> Iterator[bytes]:
     made = [_oai_record(platform, number, record) for number, record in enumerate(records(platform))]
     for start in range(0, len(made), OAI_PAGE):
         more = start + OAI_PAGE < len(made)
-        token = f'<resumptionToken completeListSize="{len(made)}">{start // OAI_PAGE + 1 if more else ""}</resumptionToken>'
+        token = (
+            f'<resumptionToken completeListSize="{len(made)}">{start // OAI_PAGE + 1 if more else ""}</resumptionToken>'
+        )
         yield _oai(f"<ListRecords>{''.join(made[start : start + OAI_PAGE])}{token}</ListRecords>")
 
 
@@ -111,7 +113,11 @@ def ix(platform: DemoPlatform) -> Face:
         query = parse_qs(urlsplit(path).query)
         at, limit = int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["500"])[0])
         shown, last = items[at : at + limit], min(at + limit, len(items))
-        tail = b'],"next":"%d","more":%s,"state":{"seq":%d}}' % (last, b"true" if last < len(items) else b"false", len(items))
+        tail = b'],"next":"%d","more":%s,"state":{"seq":%d}}' % (
+            last,
+            b"true" if last < len(items) else b"false",
+            len(items),
+        )
         return 200, {"Content-Type": "application/json"}, b'{"epoch":"demo","items":[' + b",".join(shown) + tail
 
     return answer

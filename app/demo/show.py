@@ -33,7 +33,9 @@ def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, a
     """The whole demonstration; 0 when every sum adds up."""
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    settings = Settings(data_dir=folder, fetch_allow="127.0.0.0/8", database_url="", public_url=f"http://127.0.0.1:{port}")
+    settings = Settings(
+        data_dir=folder, fetch_allow="127.0.0.0/8", database_url="", public_url=f"http://127.0.0.1:{port}"
+    )
     database = Database(settings.url)
     schema.upgrade(database)
     command = [sys.executable, "-m", "app.demo.server", str(platforms), str(records)]

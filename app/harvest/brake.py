@@ -104,9 +104,7 @@ def approve(connection: Connection, held_id: int) -> int:
     items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == held_id)).all()
     stored = service.known(connection, [item.id for item in items])
     ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
-    removed = sum(
-        service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500)
-    )
+    removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
     _decide(connection, held_id, "approved")
     connection.execute(
         update(run)

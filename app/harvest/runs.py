@@ -55,7 +55,9 @@ def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
     return status
 
 
-def runs(connection: Connection, feed_id: int | None = None, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+def runs(
+    connection: Connection, feed_id: int | None = None, limit: int = 50, before: int | None = None
+) -> list[dict[str, Any]]:
     """The latest runs first."""
     query = select(run).order_by(desc(run.c.id)).limit(limit)
     if feed_id is not None:

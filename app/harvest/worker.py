@@ -70,7 +70,7 @@ class Worker:
         return True
 
 
-class heartbeat:  # noqa: N801 - used as a context manager, reads as a verb
+class heartbeat:
     """Extends a lease during one slow page, so that nobody else takes the feed from a living worker."""
 
     def __init__(self, database: Database, lease: Lease) -> None:

@@ -1,16 +1,16 @@
 """Everything that can go wrong, by what the reader of the error does next.
 
-    HutongError
-      CallerError         the request is at fault: change it           (blame caller)
-        BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410
-      PeerError           a platform is at fault                       (blame theirs)
-        PeerUnavailable   try again later, with backoff
-        PeerThrottled     the platform named a time: wait_s
-        PeerRefused       it will not serve us (401, 403, 404 ...): a person must look
-        PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
-        AddressForbidden  the address guard refused to connect
-      HubError            the hub is at fault                          (blame ours)
-        LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
+HutongError
+  CallerError         the request is at fault: change it           (blame caller)
+    BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410
+  PeerError           a platform is at fault                       (blame theirs)
+    PeerUnavailable   try again later, with backoff
+    PeerThrottled     the platform named a time: wait_s
+    PeerRefused       it will not serve us (401, 403, 404 ...): a person must look
+    PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
+    AddressForbidden  the address guard refused to connect
+  HubError            the hub is at fault                          (blame ours)
+    LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,7 @@ class HutongError(Exception):
     blame: ClassVar[str] = "ours"
     retry: ClassVar[bool] = False
 
-    def __init__(
-        self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), wait_s: float | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), wait_s: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = list(errors)

@@ -79,7 +79,9 @@ def read_mods(metadata: etree._Element) -> Draft:
     for node in metadata.iterchildren("*"):
         name = node.tag.rpartition("}")[2]
         if name == "titleInfo":
-            parts = [_words(part) for part in node.iterchildren("*") if part.tag.endswith(("title", "subTitle", "nonSort"))]
+            parts = [
+                _words(part) for part in node.iterchildren("*") if part.tag.endswith(("title", "subTitle", "nonSort"))
+            ]
             _dc(draft, "title", " ".join(part for part in parts if part) or "") if any(parts) else None
         elif name == "name":
             parts = [_words(part) for part in node.iterchildren("*") if part.tag.endswith("namePart")]

@@ -88,7 +88,7 @@ def _shape(rule: Rule, values: list[Any]) -> Any:
         return [{**rule.each, "name": str(value)} for value in values]
     if rule.join is not None:
         return rule.join.join(str(value) for value in values)
-    if rule.list or len(values) > 1 and not rule.first:
+    if rule.list or (len(values) > 1 and not rule.first):
         return [value.strip() if isinstance(value, str) else value for value in values]
     value = values[0] if values else None
     return value.strip() if isinstance(value, str) else value

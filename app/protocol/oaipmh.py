@@ -117,7 +117,9 @@ def _refuse_foreign(root: etree._Element) -> tuple[str, str] | None:
     """The answer's OAI error, if any (3.6)."""
     if root.tag != f"{_OAI}OAI-PMH":
         namespace, _, name = str(root.tag).rpartition("}")
-        detail = f"root element {name} of namespace {namespace.lstrip('{') or '(none)'} instead of OAI-PMH of {NAMESPACE}"
+        detail = (
+            f"root element {name} of namespace {namespace.lstrip('{') or '(none)'} instead of OAI-PMH of {NAMESPACE}"
+        )
         raise PeerViolation("oai.namespace", detail)
     error = root.find(f"{_OAI}error")
     return (error.get("code", ""), (error.text or "").strip()) if error is not None else None
@@ -130,7 +132,10 @@ def identity(content: bytes) -> Identity:
     found = root.find(f"{_OAI}Identify")
     if found is None:
         raise PeerViolation("oai.identify", "the answer to Identify has no Identify element")
-    text = {name: (found.findtext(f"{_OAI}{name}") or "").strip() for name in ("granularity", "deletedRecord", "repositoryName")}
+    text = {
+        name: (found.findtext(f"{_OAI}{name}") or "").strip()
+        for name in ("granularity", "deletedRecord", "repositoryName")
+    }
     return Identity(text["granularity"], text["deletedRecord"], text["repositoryName"])
 
 
@@ -194,7 +199,10 @@ def render_dc(record: Mapping[str, Any]) -> str:
         add("title", title)
     for person in record.get("contributors", ()):
         role = person.get("role", "")
-        add(role if role in ("creator", "publisher") else "creator" if role in ("author", "作者") else "contributor", person["name"])
+        add(
+            role if role in ("creator", "publisher") else "creator" if role in ("author", "作者") else "contributor",
+            person["name"],
+        )
     subjects = [record["subject"]] if "subject" in record else []
     for subject in dict.fromkeys([*subjects, *record.get("keywords", ())]):
         add("subject", subject)

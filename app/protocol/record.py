@@ -8,11 +8,11 @@ flagged `unmapped:<field>`: real catalogues would otherwise lose most of their r
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Required
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
@@ -153,7 +153,13 @@ def prepare(
         return fault
     flags += [f"missing:{name}" for name in MANDATORY if name not in content]
     return Prepared(
-        id, document, content_hash(document), content.get("subject", ""), terms(content), " ".join(flags), _searchable(content)
+        id,
+        document,
+        content_hash(document),
+        content.get("subject", ""),
+        terms(content),
+        " ".join(flags),
+        _searchable(content),
     )
 
 

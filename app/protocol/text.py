@@ -12,8 +12,7 @@ from typing import Final
 from opencc import OpenCC
 
 _RUN: Final = re.compile(
-    "[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-    "\uac00-\ud7af\ua000-\ua48f]+"
+    "[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\uac00-\ud7af\ua000-\ua48f]+"
 )
 _CONTROL: Final = re.compile("[\0-\x1f\x7f-\x9f\u180b-\u180d\u180f]")
 _MONGOLIAN_SPACE: Final = re.compile("[\u180e\u202f]")

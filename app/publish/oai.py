@@ -127,7 +127,12 @@ def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
             specs[f"region:{province}"] = vocab.label("region", province)
         elif kind == "subject" and code.isascii() and code.isalnum():
             specs[f"subject:{code}"] = vocab.label("subject", code)
-    named = [("platform", "平台 Platforms"), ("region", "省级行政区 Regions"), ("subject", "学科 Subjects"), *specs.items()]
+    named = [
+        ("platform", "平台 Platforms"),
+        ("region", "省级行政区 Regions"),
+        ("subject", "学科 Subjects"),
+        *specs.items(),
+    ]
     return "".join(
         f"<set><setSpec>{spec}</setSpec><setName>{oaipmh.xml.escape(name)}</setName></set>" for spec, name in named
     )
@@ -160,7 +165,9 @@ def _records(door: _Door, arguments: Mapping[str, str]) -> str:
 
 
 def _list(door: _Door, arguments: Mapping[str, str], *, whole: bool) -> str:
-    window = _resumed(door, arguments["resumptionToken"]) if "resumptionToken" in arguments else _opened(door, arguments)
+    window = (
+        _resumed(door, arguments["resumptionToken"]) if "resumptionToken" in arguments else _opened(door, arguments)
+    )
     name, _, code = window.set.partition(":")
     rows = queries.listed(
         door.connection, after=window.after, until=window.until, limit=PAGE + 1, set_name=name, code=code

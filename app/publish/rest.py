@@ -275,7 +275,9 @@ def show_scheme(scheme: str) -> Response:
     if scheme not in vocab.SCHEMES:
         raise NotFound(f"there is no code list {scheme!r}; there are {', '.join(vocab.SCHEMES)}")
     found = vocab.scheme(scheme)
-    items = [{"code": c.code, "zh": c.zh, "en": c.en, "successors": list(c.successors)} for c in found.concepts.values()]
+    items = [
+        {"code": c.code, "zh": c.zh, "en": c.en, "successors": list(c.successors)} for c in found.concepts.values()
+    ]
     return json({"scheme": found.id, "version": found.version, "items": items})
 
 

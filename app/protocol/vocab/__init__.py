@@ -79,10 +79,20 @@ def scheme(name: str) -> Scheme:
     """A code list. Raises KeyError for a name that is not in SCHEMES."""
     zh, en = TITLES[name]
     if name == "region":
-        concepts = {r.code: Concept(r.code, r.name, r.name, until=r.until, successors=r.successors, parent=r.parent) for r in _regions().values()}
+        concepts = {
+            r.code: Concept(r.code, r.name, r.name, until=r.until, successors=r.successors, parent=r.parent)
+            for r in _regions().values()
+        }
     else:
         concepts = {
-            row["code"]: Concept(row["code"], row["zh"], row["en"], _list(row["aliases"]), row["exact_match"] or None, row["group"] or None)
+            row["code"]: Concept(
+                row["code"],
+                row["zh"],
+                row["en"],
+                _list(row["aliases"]),
+                row["exact_match"] or None,
+                row["group"] or None,
+            )
             for row in _rows(name)
         }
     return Scheme(name, VERSION, zh, en, concepts)
@@ -199,7 +209,17 @@ def hub_provinces() -> tuple[Region, ...]:
 _GB4880 = {
     "211": "zh", "215": "bo", "217": "ko", "222": "mn-Mong", "223": "ug", "224": "za", "163": "kk-Arab", "162": "ky-Arab", "556": "ii",
 }  # fmt: skip
-_GB4881 = {"hn": "ko", "yi": "ii", "th": "tdd", "za": "za", "ug": "ug", "bo": "bo", "mn": "mn-Mong", "kk": "kk-Arab", "zh": "zh"}
+_GB4881 = {
+    "hn": "ko",
+    "yi": "ii",
+    "th": "tdd",
+    "za": "za",
+    "ug": "ug",
+    "bo": "bo",
+    "mn": "mn-Mong",
+    "kk": "kk-Arab",
+    "zh": "zh",
+}
 LANGUAGE_SCHEMES = {"gb4880-3digit": _GB4880, "gb4881-2letter": _GB4881}
 
 

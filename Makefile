@@ -1,0 +1,41 @@
+# make demo | test | lint | bench | serve: a virtual environment and one command each
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: demo test lint bench serve lock openapi
+
+demo: .venv/core
+	$(BIN)/hutong demo $(ARGS)
+
+serve: .venv/core
+	$(BIN)/hutong init && $(BIN)/hutong serve $(ARGS)
+
+test: .venv/dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.ingest
+
+openapi: .venv/dev
+	$(BIN)/hutong openapi > openapi/hub.json
+
+# Needs uv; the files carry hashes and no address of an index.
+lock:
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml -o requirements/core.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres --group dev -o requirements/dev.txt
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core: requirements/core.txt pyproject.toml | .venv/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/core.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev: requirements/dev.txt .venv/core
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
