@@ -89,9 +89,10 @@ def _pages(run: _Run, job: str) -> None:
     while not done:
         fetched = _fetch(run, checkpoint)
         traffic = {"requests": fetched.requests, "bytes": fetched.bytes}
-        for page in run.connector.read(checkpoint, fetched.response):
-            _page(run, page, traffic)
-            checkpoint, done, traffic = page.checkpoint, page.done, {}
+        with fetched.response.body:
+            for page in run.connector.read(checkpoint, fetched.response):
+                _page(run, page, traffic)
+                checkpoint, done, traffic = page.checkpoint, page.done, {}
 
 
 def _fetch(run: _Run, checkpoint: Checkpoint) -> Any:
