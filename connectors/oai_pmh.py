@@ -90,7 +90,7 @@ class OaiPmh(Connector):
         if code == "noRecordsMatch":
             return Page((), self._next(checkpoint.get("started"), checkpoint), True)
         if code == "badResumptionToken" and checkpoint.get("token") and not checkpoint.get("restarted"):
-            kept = {name: checkpoint[name] for name in ("identity", "from") if name in checkpoint}
+            kept: dict[str, Any] = {name: checkpoint[name] for name in ("identity", "from") if name in checkpoint}
             return Page((), {**kept, "restarted": True}, False)
         kind = "oai.token_dead" if code == "badResumptionToken" else f"oai.{code or 'error'}"
         raise PeerViolation(kind, f"the repository answers {code}: {text}")

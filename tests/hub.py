@@ -1,5 +1,7 @@
 """A hub for tests: an engine on a real database, feeds registered in a line, invariants checked."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import func, select
@@ -21,7 +23,6 @@ class Hub:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.engine = Engine(database, Fetcher(allow="127.0.0.0/8"), (50, 0.05))
 
     def feed(self, connector: str, config: dict[str, Any], platform: str = "P-440000-01", **more: Any) -> int:
         """A platform with a feed; the feed's number."""
@@ -32,9 +33,16 @@ class Hub:
                 connection, platform=platform, name="test", connector=connector, config=config, **more
             )
 
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """An engine that may reach loopback."""
+        with closing(Fetcher(allow="127.0.0.0/8")) as fetcher:
+            yield Engine(self.database, fetcher, (50, 0.05))
+
     def harvest(self, feed: int, job: str = "harvest") -> dict[str, Any]:
         """Runs the feed; the report. The invariants hold after every run."""
-        report = harvest_now(self.engine, feed, job)
+        with self.engine() as engine:
+            report = harvest_now(engine, feed, job)
         self.check()
         return report
 

@@ -84,11 +84,11 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
             if _older(arrival.stamp, earlier.stamp):
                 continue
         latest[arrival.record.id] = arrival
-    stored = known(connection, list(latest))
+    stored: dict[str, Any] = known(connection, list(latest))
     changes: list[_Change] = []
     touched: list[dict[str, Any]] = []
     for id, arrival in latest.items():
-        old = stored.get(id)
+        old: Any = stored.get(id)
         verdict = _judge(arrival, old, origin)
         if verdict in ("created", "changed"):
             changes.append(

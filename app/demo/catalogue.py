@@ -42,7 +42,7 @@ class DemoPlatform(NamedTuple):
     name: str
     kind: str
     fault: str | None
-    count: int
+    records: int
 
 
 def platforms(number: int = 40, records: int = 20_000) -> list[DemoPlatform]:
@@ -63,7 +63,7 @@ def _fault(number: int) -> str | None:
 def records(platform: DemoPlatform) -> Iterator[dict[str, Any]]:
     """The platform's records with codes, plus `local`, its own identifier."""
     chance = Random(platform.code)  # noqa: S311
-    for number in range(platform.count):
+    for number in range(platform.records):
         yield _record(platform, number, chance)
 
 

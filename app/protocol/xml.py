@@ -23,7 +23,7 @@ def document(content: bytes) -> etree._Element:
         root = etree.fromstring(_decoded(content), parser)
     except etree.XMLSyntaxError as error:
         raise PeerViolation("xml.malformed", f"not well-formed XML: {error.msg}") from None
-    if root.getroottree().docinfo.doctype:
+    if getattr(root.getroottree().docinfo, "doctype", ""):
         raise PeerViolation("xml.doctype_forbidden", "a DOCTYPE is not accepted")
     return root
 

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from app.catalogue import queries
 from app.clock import iso, now
 from app.db import Database
-from app.protocol import oaipmh, vocab
+from app.protocol import oaipmh, vocab, xml
 from app.protocol.errors import CursorGone
 from app.protocol.record import restore
 from app.protocol.words import PLATFORM_CODE
@@ -102,7 +102,7 @@ def _identify(door: _Door, _: Mapping[str, str]) -> str:
         "earliestDatestamp": iso(first if first is not None else now()),
         "deletedRecord": "persistent", "granularity": "YYYY-MM-DDThh:mm:ssZ",
     }  # fmt: skip
-    return "".join(f"<{name}>{oaipmh.xml.escape(value)}</{name}>" for name, value in fields.items())
+    return "".join(f"<{name}>{xml.escape(value)}</{name}>" for name, value in fields.items())
 
 
 def _formats(door: _Door, arguments: Mapping[str, str]) -> str:
@@ -134,7 +134,7 @@ def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
         *specs.items(),
     ]
     return "".join(
-        f"<set><setSpec>{spec}</setSpec><setName>{oaipmh.xml.escape(name)}</setName></set>" for spec, name in named
+        f"<set><setSpec>{spec}</setSpec><setName>{xml.escape(name)}</setName></set>" for spec, name in named
     )
 
 

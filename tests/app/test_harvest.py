@@ -119,8 +119,8 @@ def test_a_worker_that_lost_its_lease_stores_nothing_more(database: Database) ->
             known = service.by_id(connection, feed)
             service.transition(connection, feed, "paused")
         assert lease is not None
-        with pytest.raises(LeaseLost):
-            harvest(hub.engine, lease, known)
+        with hub.engine() as engine, pytest.raises(LeaseLost):
+            harvest(engine, lease, known)
     assert hub.live() == 0
 
 

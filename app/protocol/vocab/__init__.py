@@ -66,8 +66,7 @@ class Region:
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
-    with files(__package__).joinpath(f"{name}.csv").open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
+    yield from csv.DictReader(files(__package__).joinpath(f"{name}.csv").read_text("utf-8").splitlines())
 
 
 def _list(text: str) -> tuple[str, ...]:
