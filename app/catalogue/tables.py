@@ -82,8 +82,9 @@ sighting = Table(
     "sighting",
     metadata,
     Column("feed_id", Integer, primary_key=True),
-    Column("part", String(200), primary_key=True),
+    # Before `part`: what a complete listing lacks is found by (feed_id, id) alone.
     Column("id", String(600), primary_key=True),
+    Column("part", String(200), primary_key=True),
 )
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
