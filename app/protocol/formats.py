@@ -15,7 +15,9 @@ _ROLES = {"creator": "creator", "contributor": "contributor", "publisher": "publ
 
 
 def _words(node: etree._Element) -> str:
-    return " ".join((node.text or "").split()) if len(node) == 0 else " ".join("".join(map(str, node.itertext())).split())
+    return (
+        " ".join((node.text or "").split()) if len(node) == 0 else " ".join("".join(map(str, node.itertext())).split())
+    )
 
 
 def read_dc(metadata: etree._Element) -> Draft:

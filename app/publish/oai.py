@@ -133,9 +133,7 @@ def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
         ("subject", "学科 Subjects"),
         *specs.items(),
     ]
-    return "".join(
-        f"<set><setSpec>{spec}</setSpec><setName>{xml.escape(name)}</setName></set>" for spec, name in named
-    )
+    return "".join(f"<set><setSpec>{spec}</setSpec><setName>{xml.escape(name)}</setName></set>" for spec, name in named)
 
 
 def _get_record(door: _Door, arguments: Mapping[str, str]) -> str:

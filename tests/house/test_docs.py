@@ -1,0 +1,70 @@
+"""The documentation keeps up with the code."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from app.settings import Settings
+from connectors import __path__ as connector_path
+
+ROOT = Path(__file__).resolve().parents[2]
+KIND = re.compile(
+    r"(?:auth|body|hub|ix|json|lease|mapping|net|oai|page|parts|peer|record|request|run|text|xml)\.[a-z_]+\Z"
+)
+
+
+def _kinds() -> set[str]:
+    found = set()
+    for file in [*ROOT.glob("app/**/*.py"), *ROOT.glob("connectors/*.py")]:
+        if "demo" in file.parts or file.name == "cli.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and KIND.match(node.value):
+                found.add(node.value)
+    return found
+
+
+def test_every_kind_and_rule_has_a_page() -> None:
+    pages = set(re.findall(r"^## `([^`]+)`$", (ROOT / "docs" / "problems.md").read_text(), re.MULTILINE))
+    assert _kinds() - pages == set()
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    assert [name for name in Settings.model_fields if name.upper() not in text] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    block = (ROOT / "pyproject.toml").read_text().split("dependencies = [", 1)[1].split("]", 1)[0]
+    assert [name for name in re.findall(r'"([a-z-]+)', block) if name not in text] == []
+
+
+def test_the_floors_hold() -> None:
+    command = [str(Path(sys.executable).parent / "lint-imports")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_commit_stands_in_one_file_and_the_http_client_in_two() -> None:
+    texts = {file.relative_to(ROOT).as_posix(): file.read_text() for file in ROOT.glob("app/**/*.py")}
+    assert [name for name, text in texts.items() if ".commit(" in text and name != "app/db.py"] == []
+    assert {name for name, text in texts.items() if re.search(r"^import httpx", text, re.MULTILINE)} <= {
+        "app/harvest/fetch.py",
+        "app/harvest/guard.py",
+    }
+
+
+def test_the_contract_is_the_one_that_is_published() -> None:
+    import orjson
+
+    from app.main import create
+
+    made = orjson.dumps(create(Settings(), harvest=False).openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    assert (ROOT / "openapi" / "hub.json").read_bytes().strip() == made, "run `make openapi`"
+
+
+def test_each_connector_is_one_file() -> None:
+    assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {"__init__", "ix", "oai_pmh", "static_parts"}
