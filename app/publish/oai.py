@@ -53,7 +53,8 @@ class _Window(NamedTuple):
     sent: int
 
 
-@router.api_route("/oai", methods=["GET", "POST"], summary="OAI-PMH 2.0")
+@router.get("/oai", summary="OAI-PMH 2.0", operation_id="oai_get")
+@router.post("/oai", summary="OAI-PMH 2.0", operation_id="oai_post")
 async def oai(request: Request) -> Response:
     """Errors are answers with status 200, as the protocol asks (3.6)."""
     raw = request.url.query.encode() if request.method == "GET" else await request.body()
