@@ -62,7 +62,7 @@ def _fault(number: int) -> str | None:
 
 def records(platform: DemoPlatform) -> Iterator[dict[str, Any]]:
     """The platform's records with codes, plus `local`, its own identifier."""
-    chance = Random(platform.code)  # noqa: S311
+    chance = Random(platform.code)
     for number in range(platform.records):
         yield _record(platform, number, chance)
 

@@ -69,7 +69,7 @@ def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: fl
     at = now(connection)
     row = connection.execute(select(feed.c.every_s, feed.c.attempts).where(feed.c.id == lease.feed_id)).one()
     attempts = 0 if succeeded else row.attempts + 1
-    pause = row.every_s * random.uniform(0.9, 1.1) if succeeded else min(row.every_s, 30 * 2 ** min(attempts, 10))  # noqa: S311
+    pause = row.every_s * random.uniform(0.9, 1.1) if succeeded else min(row.every_s, 30 * 2 ** min(attempts, 10))
     values: dict[str, Any] = {"attempts": attempts, "next_at": at + int(max(pause, wait_s or 0) * 1_000_000)}
     if succeeded:
         values["succeeded_at"] = at
