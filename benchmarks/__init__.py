@@ -1,0 +1,1 @@
+"""Each figure we claim, as a command that prints a ratio."""
