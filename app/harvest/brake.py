@@ -5,13 +5,13 @@ fails loses none. Gathered removals are counted as `held` and become `tombstoned
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
 from app.db import insert_missing, now
-from app.harvest import runs
 from app.harvest.tables import held, removal, run
 from app.protocol.errors import Conflict, NotFound
 
@@ -121,7 +121,7 @@ def reject(connection: Connection, held_id: int) -> int:
     return int(row.count)
 
 
-def _pending(connection: Connection, held_id: int) -> held.c:  # type: ignore[name-defined]
+def _pending(connection: Connection, held_id: int) -> Any:
     row = connection.execute(select(held).where(held.c.id == held_id)).first()
     if row is None:
         raise NotFound(f"there is no held change {held_id}")
@@ -133,6 +133,3 @@ def _pending(connection: Connection, held_id: int) -> held.c:  # type: ignore[na
 def _decide(connection: Connection, held_id: int, state: str) -> None:
     connection.execute(update(held).where(held.c.id == held_id).values(state=state, decided_at=now(connection)))
     connection.execute(delete(removal).where(removal.c.held_id == held_id))
-
-
-__all__ = ["absent", "approve", "gather", "reject", "returned", "runs", "settle", "sight"]
