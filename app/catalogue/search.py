@@ -7,6 +7,7 @@ Chinese sentence as one word and differs by locale) under a GIN index. Newest fi
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -35,6 +36,7 @@ def drop(connection: Connection) -> None:
     connection.execute(text("DROP TABLE search"))
 
 
+@lru_cache(maxsize=16_384)
 def facet_token(term: str) -> str:
     """A facet term as one token of letters and digits: `subject=14` -> `xfsubject003d14`."""
     return "xf" + "".join(c if c.isascii() and c.isalnum() else f"{ord(c):04x}" for c in term)
