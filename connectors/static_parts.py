@@ -82,13 +82,17 @@ class StaticParts(Connector):
         content = response.content()
         url, rest = checkpoint["queue"][0], checkpoint["queue"][1:]
         part = f"{url[-150:]}#{sha256(content).hexdigest()[:16]}"
+        # Other bytes than those this part was begun with: its first entries were sighted under another name, and a
+        # complete listing that names only this one would take them for gone. So the part is read again from its top.
+        if checkpoint.pop("part", part) != part:
+            checkpoint["offset"] = 0
         after = {**checkpoint, "parts": {**checkpoint["parts"], url: part}, "queue": rest, "offset": 0}
         same = checkpoint["parts"].get(url) == part and not checkpoint["offset"]
         entries = [] if same else [self._entry(value, raw, n) for n, (value, raw) in enumerate(json.items(content))]
         for start in range(min(checkpoint["offset"], len(entries)), max(len(entries), 1), PAGE):
             chunk = entries[start : start + PAGE]
             if start + PAGE < len(entries):
-                yield Page(chunk, {**checkpoint, "offset": start + PAGE}, False, listing=part)
+                yield Page(chunk, {**checkpoint, "part": part, "offset": start + PAGE}, False, listing=part)
             elif rest:
                 yield Page(chunk, after, False, listing=part)
             else:
