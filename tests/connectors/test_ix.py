@@ -17,7 +17,7 @@ from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerVio
 from connectors import ix
 from connectors.ix import Ix
 
-FEED = Ix(base_url="https://peer.example.org/hub/", limit=3)  # type: ignore[arg-type]
+FEED = Ix(base_url="https://peer.example.org/hub/", limit=3)
 ROOT = "https://peer.example.org/hub/ix/v1/all"
 
 
@@ -289,7 +289,7 @@ def test_statuses(status: int, checkpoint: Any, kind: type[PeerError]) -> None:
 
 
 def test_a_scope_cannot_leave_its_place_in_the_address() -> None:
-    feed = Ix(base_url="https://peer.example.org", scope="platform:P-440000-01/../?x")  # type: ignore[arg-type]
+    feed = Ix(base_url="https://peer.example.org", scope="platform:P-440000-01/../?x")
     address = "https://peer.example.org/ix/v1/platform:P-440000-01%2F..%2F%3Fx/changes?cursor=a%26b&limit=500"
     assert feed.request({"cursor": "a&b"}).url == address
 

@@ -14,7 +14,7 @@ from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerVio
 from connectors.static_parts import StaticParts
 
 BASE = "https://catalogue.example.org/v/"
-FEED = StaticParts(manifest_url=BASE + "data_version.json")  # type: ignore[arg-type]
+FEED = StaticParts(manifest_url=BASE + "data_version.json")
 
 
 def manifest(urls: Any, version: Any = 1, module: str = "lessons") -> dict[str, Any]:
@@ -95,13 +95,13 @@ def test_every_shape_of_manifest_gives_the_same_records(document: Any) -> None:
     site = Site(manifest=document, a=records(0, 3), b=records(3, 2))
     pages = run(site)
     assert names(pages) == ["r0", "r1", "r2", "r3", "r4"]
-    assert pages[-1].complete == {page.listing for page in pages if page.listing}
+    assert pages[-1].complete == frozenset(page.listing for page in pages if page.listing)
     assert len(pages[-1].complete or ()) == 2
 
 
 def test_one_module_of_several() -> None:
     document = [manifest("a.json"), manifest("b.json", module="books")]
-    books = StaticParts(manifest_url=BASE + "data_version.json", module="books")  # type: ignore[arg-type]
+    books = StaticParts(manifest_url=BASE + "data_version.json", module="books")
     assert names(run(Site(manifest=document, b=records(3, 2)), feed=books)) == ["r3", "r4"]
     with pytest.raises(PeerViolation) as caught:
         run(Site(manifest=manifest("a.json")), feed=books)
@@ -194,7 +194,7 @@ def test_only_changed_bytes_are_read_again_and_old_listings_stay() -> None:
     site.put("b", records(3, 1))
     again = run(site, first[-1].checkpoint)
     assert names(again) == ["r3"]
-    assert {page.listing for page in again if page.listing} == again[-1].complete
+    assert frozenset(page.listing for page in again if page.listing) == again[-1].complete
     assert len((again[-1].complete or frozenset()) & (first[-1].complete or frozenset())) == 1
 
 
