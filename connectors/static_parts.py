@@ -58,8 +58,6 @@ class StaticParts(Connector):
         base = response.url or str(self.manifest_url)
         urls = {name: [_absolute(base, url) for url in _urls(module["urls"])] for name, module in modules.items()}
         every = dict.fromkeys(url for name in urls for url in urls[name])
-        if not every:
-            raise PeerViolation("parts.manifest", "the manifest names no part: an empty catalogue is not believed")
         changed = {url for name in urls if name not in old or versions[name] != old[name] for url in urls[name]}
         queue = [url for url in every if url in changed or url not in parts]
         kept = {url: parts[url] for url in every if url in parts}
