@@ -1,21 +1,24 @@
 """IX/1 changes and snapshots of a platform that speaks our protocol (docs/connectors/ix.md)."""
 
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
-import orjson
 from pydantic import Field, HttpUrl
 
 from app.protocol import json
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
-from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 from app.protocol.words import PLATFORM_CODE
 
 UNPACKED = 256 << 20
+FLOOR = 1 << 20
+RATIO = 200
+_ID = re.compile("ix:[!-9;-~]+:[!-~]+")
 
 
 class Ix(Connector):
@@ -31,101 +34,171 @@ class Ix(Connector):
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Changes after the cursor; after a lost cursor the snapshot's manifest and parts."""
-        base = str(self.base_url).rstrip("/") + f"/ix/v1/{self.scope}"
         if checkpoint.get("parts"):
-            return Request(urljoin(base, checkpoint["parts"][0]["href"]))
+            return Request(checkpoint["parts"][0]["href"])
         if checkpoint.get("lost"):
-            return Request(f"{base}/snapshots/latest")
-        query = {"cursor": checkpoint.get("cursor", ""), "limit": self.limit}
-        return Request(f"{base}/changes?{urlencode(query)}")
+            return Request(self._address("snapshots/latest"))
+        query = urlencode({"cursor": checkpoint.get("cursor", ""), "limit": self.limit})
+        return Request(f"{self._address('changes')}?{query}")
+
+    def _address(self, path: str) -> str:
+        return f"{str(self.base_url).rstrip('/')}/ix/v1/{quote(self.scope, safe=':')}/{path}"
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page for each answer."""
-        if response.status == 410 and not checkpoint.get("lost"):
-            yield Page((), {"lost": True}, False)
-            return
-        if response.status >= 400:
-            raise (PeerUnavailable if response.status >= 500 else PeerRefused)(
-                f"HTTP {response.status} from {response.url}"
-            )
-        content = response.content()
+        status = response.status
+        if status >= 500:
+            raise PeerUnavailable(f"HTTP {status} from {response.url}")
         if checkpoint.get("parts"):
-            yield self._part(dict(checkpoint), content)
+            yield from self._snapshot(checkpoint, response)
+        elif status == 410 and not checkpoint.get("lost"):
+            yield Page((), {"lost": True}, False)
+            if checkpoint.get("rebuilt"):
+                raise PeerViolation("page.loop", "the cursor of the snapshot itself is refused as too old")
+        elif status >= 400:
+            raise PeerRefused(f"HTTP {status} from {response.url}")
         elif checkpoint.get("lost"):
-            yield self._manifest(json.loads(content, strict=True))
+            base = response.url or self._address("snapshots/latest")
+            yield self._manifest(json.loads(response.content(), strict=True), base)
         else:
-            yield self._changes(dict(checkpoint), json.loads(content))
+            yield self._changes(checkpoint, response.content())
 
-    def _changes(self, checkpoint: dict[str, Any], body: Any) -> Page:
-        try:
-            items, following, more = body["items"], body["next"], body["more"]
-            entries = [_entry(item) for item in items]
-        except (KeyError, TypeError) as error:
-            raise PeerViolation("ix.shape", f"a page of changes lacks {error}") from None
-        if more and following == checkpoint.get("cursor"):
+    def _changes(self, checkpoint: Checkpoint, content: bytes) -> Page:
+        body = json.members(content)
+        if lacking := {"items", "next", "more"} - set(body):
+            raise PeerViolation("ix.shape", f"a page of changes lacks {', '.join(sorted(lacking))}")
+        following, more = json.loads(body["next"]), json.loads(body["more"])
+        if not isinstance(following, str) or not isinstance(more, bool):
+            raise PeerViolation("ix.shape", "`next` must be a text and `more` true or false")
+        entries = [_entry(item, raw) for item, raw in json.items(body["items"])]
+        if not more or following != checkpoint.get("cursor", ""):
+            return Page(entries, {"cursor": following}, not more)
+        # Once may be an accident of the other side (a page emptied while it was read); twice is a loop.
+        if checkpoint.get("stuck"):
             raise PeerViolation("page.loop", "`more` is true but the cursor does not move")
-        return Page(entries, {"cursor": following}, not more)
+        return Page(entries, {"cursor": following, "stuck": True}, False)
 
-    def _manifest(self, body: Any) -> Page:
+    def _manifest(self, body: Any, base: str) -> Page:
         try:
-            parts = [{"href": part["href"], "sha256": part["sha256"]} for part in body["parts"]]
-            after: dict[str, Any] = {"cursor": body["cursor"], "lost": True, "parts": parts}
-        except (KeyError, TypeError) as error:
-            raise PeerViolation("ix.shape", f"a snapshot's manifest lacks {error}") from None
-        if parts:
-            return Page((), after, False)
-        listing = _listing(after)
-        return Page((), {"cursor": body["cursor"]}, True, listing=listing, complete=frozenset({listing}))
+            parts = [_part(part, base) for part in body["parts"]]
+            after: dict[str, Any] = {"cursor": str(body["cursor"]), "lost": True, "parts": parts}
+            promised = body["count"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise PeerViolation("ix.shape", f"a snapshot's manifest is wrong at {error}") from None
+        # A manifest that names fewer records than it counts would let the rest look deleted.
+        if promised != sum(part["records"] for part in parts):
+            raise PeerViolation("ix.shape", f"the snapshot counts {promised} records, its parts hold others")
+        return Page((), after, False) if parts else _rebuilt(after, ())
 
-    def _part(self, checkpoint: dict[str, Any], content: bytes) -> Page:
-        part, *rest = checkpoint["parts"]
-        if sha256(content).hexdigest() != part["sha256"]:
-            raise PeerViolation("ix.part_hash", f"part {part['href']} does not have the bytes its manifest promises")
-        entries = [_entry(json.loads(line)) for line in _unpacked(content).splitlines() if line]
-        listing = _listing(checkpoint)
-        if rest:
-            return Page(entries, {**checkpoint, "parts": rest}, False, listing=listing)
-        return Page(entries, {"cursor": checkpoint["cursor"]}, False, listing=listing, complete=frozenset({listing}))
+    def _snapshot(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
+        try:
+            if response.status in (404, 410):
+                raise PeerUnavailable(f"the snapshot's part is gone: HTTP {response.status} from {response.url}")
+            if response.status >= 400:
+                raise PeerRefused(f"HTTP {response.status} from {response.url}")
+            entries = _records(checkpoint["parts"][0], response.content())
+        except PeerError:
+            # A snapshot does not live for ever: the next run asks for the latest one, not for this part again.
+            yield Page((), {"lost": True}, False)
+            raise
+        if rest := checkpoint["parts"][1:]:
+            yield Page(entries, {**checkpoint, "parts": rest}, False, listing=_listing(checkpoint))
+        else:
+            yield _rebuilt(checkpoint, entries)
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """The record, if its identifier and its hash are right."""
         for entry in entries:
-            yield _checked(entry)
+            try:
+                yield _checked(json.loads(entry.raw, strict=True))
+            except PeerViolation as error:
+                yield Fault(error.kind, error.detail)
+
+    def again(self, entry: Entry) -> Entry:
+        """Version and path stand in the item's bytes."""
+        return _entry(json.loads(entry.raw), entry.raw)
 
 
 def _listing(checkpoint: Checkpoint) -> str:
     return f"snapshot-{sha256(checkpoint['cursor'].encode()).hexdigest()[:16]}"
 
 
-def _entry(item: Any) -> Entry:
-    deleted = item["op"] in ("delete", "leave")
-    raw = b"" if deleted else orjson.dumps(item.get("record"))
-    path = tuple(code for code in item.get("path", ()) if isinstance(code, str))
-    version = item["version"] if isinstance(item["version"], int) else None
-    return Entry(str(item["id"]), raw, None, deleted, version, str(item.get("hash", "")), path)
+def _rebuilt(checkpoint: Checkpoint, entries: Sequence[Entry]) -> Page:
+    """The snapshot's end: what it lacks is gone; the changes since its cursor follow in the same run (V4)."""
+    listing = _listing(checkpoint)
+    after = {"cursor": checkpoint["cursor"], "rebuilt": True}
+    return Page(entries, after, False, listing=listing, complete=frozenset({listing}))
 
 
-def _checked(entry: Entry) -> Draft | Fault:
-    parts = entry.identifier.split(":", 2)
-    if len(parts) != 3 or parts[0] != "ix" or not PLATFORM_CODE.match(parts[1]) or not entry.identifier.isascii():
-        return Fault("ix.id", "an identifier has the form ix:{platform}:{local}", "id", entry.identifier[:200])
-    record = json.loads(entry.raw)
-    if not isinstance(record, dict):
-        return Fault("record.shape", "`record` must be an object", "record")
-    if entry.hash and content_hash(canonical(record)) != entry.hash:
-        return Fault("ix.hash", "the record does not have the hash that its platform states", "hash", entry.hash)
+def _part(part: Any, base: str) -> dict[str, Any]:
+    """One part of a manifest. Raises KeyError, TypeError or ValueError."""
+    href, digest, records = urljoin(base, part["href"]), part["sha256"], part["records"]
+    if not href.startswith(("http://", "https://")) or not isinstance(digest, str) or type(records) is not int:
+        raise ValueError(f"the part {str(part['href'])[:200]!r}")
+    return {"href": href, "sha256": digest, "records": records}
+
+
+def _records(part: dict[str, Any], content: bytes) -> list[Entry]:
+    """The items of a part, once its bytes are the promised ones."""
+    if sha256(content).hexdigest() != part["sha256"]:
+        raise PeerViolation("ix.part_hash", f"part {part['href']} does not have the bytes its manifest promises")
+    lines = [line for line in _unpacked(content).split(b"\n") if line.strip()]
+    if len(lines) != part["records"]:
+        raise PeerViolation("ix.shape", f"part {part['href']} holds {len(lines)} records, not {part['records']}")
+    # Cut leniently, as a page of changes is: a record that breaks the rules is refused alone, under its own id.
+    return [_entry(item, raw) for item, raw in json.items(b"[%b]" % b",".join(lines), max_bytes=2 * UNPACKED)]
+
+
+def _entry(item: Any, raw: bytes) -> Entry:
+    """The entry of an item, whatever it is; `raw` is the whole item, so that a new version is never a repeat."""
+    nameless = f"item-{sha256(raw).hexdigest()[:16]}"
+    if not isinstance(item, dict):
+        return Entry(nameless, raw)
+    id, version, stated, path = (item.get(name) for name in ("id", "version", "hash", "path"))
+    known = isinstance(id, str) and _ID.fullmatch(id)
+    codes = tuple(code for code in path if isinstance(code, str)) if isinstance(path, list) else ()
+    return Entry(
+        str(id) if known else nameless,
+        raw,
+        deleted=bool(known) and item.get("op") in ("delete", "leave"),
+        version=version if type(version) is int else None,
+        hash=stated if isinstance(stated, str) else None,
+        path=codes,
+    )
+
+
+def _checked(item: Any) -> Draft | Fault:
+    if not isinstance(item, dict):
+        return Fault("record.shape", "an item must be a JSON object")
+    id, record, version = item.get("id"), item.get("record"), item.get("version")
+    if not isinstance(id, str) or not _ID.fullmatch(id) or not PLATFORM_CODE.match(id.split(":", 2)[1]):
+        return Fault("ix.id", "an identifier has the form ix:{platform}:{local}", "id", str(id)[:200])
+    if item.get("op") != "put" or not isinstance(record, dict):
+        return Fault("record.shape", "an item that is no deletion must be a `put` with an object as `record`", "record")
+    if type(version) is not int or version < 1:
+        return Fault("ix.shape", "`version` must be a whole number from 1", "version", str(version)[:200])
+    if record.get("id", id) != id:
+        return Fault("ix.id", "the record names another identifier than its item", "id", str(record["id"])[:200])
+    if content_hash(canonical(record)) != item.get("hash"):
+        return Fault("ix.hash", "the record does not have the hash that its platform states", "hash")
     return record
 
 
 def _unpacked(content: bytes) -> bytes:
-    """One gzip layer, bounded. Raises PeerViolation."""
+    """One gzip layer of any number of members, bounded in size and ratio. Raises PeerViolation."""
     if content[:2] != b"\x1f\x8b":
         return content
-    unpack = zlib.decompressobj(31)
-    try:
-        out = unpack.decompress(content, UNPACKED)
-    except zlib.error as error:
-        raise PeerViolation("ix.part_gzip", f"a part is not gzip: {error}") from None
-    if unpack.unconsumed_tail or not unpack.eof:
-        raise PeerViolation("body.bomb", f"a part unpacks to more than {UNPACKED} bytes or is cut short")
-    return out
+    room = min(UNPACKED, max(FLOOR, RATIO * len(content)))
+    found = bytearray()
+    while content:
+        unpack = zlib.decompressobj(31)
+        try:
+            found += unpack.decompress(content, room - len(found) + 1)
+        except zlib.error as error:
+            raise PeerViolation("ix.part_gzip", f"a part is not gzip: {error}") from None
+        if len(found) > room:
+            raise PeerViolation("body.bomb", f"a part of {len(content)} bytes unpacks to more than {room}")
+        if not unpack.eof:
+            raise PeerViolation("ix.part_gzip", "a part is cut short")
+        content = unpack.unused_data
+    return bytes(found)

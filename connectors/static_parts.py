@@ -1,5 +1,6 @@
 """Versioned static parts: a manifest with versions, and JSON arrays beside it (docs/connectors/static-parts.md)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,9 +11,10 @@ from pydantic import HttpUrl
 
 from app.protocol import json
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
-from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 PAGE = 500
+_TEXT = re.compile("[^\0\ud800-\udfff]+")
 
 
 class StaticParts(Connector):
@@ -31,115 +33,147 @@ class StaticParts(Connector):
         """The manifest, or the next part that waits."""
         return Request(checkpoint["queue"][0] if checkpoint.get("queue") else str(self.manifest_url))
 
-    def fresh(self, checkpoint: Checkpoint) -> Checkpoint:
-        """A full run forgets the versions but not which part held what."""
-        return {"parts": checkpoint.get("parts", {})}
-
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """The manifest gives the queue; each part gives pages of at most 500 entries."""
-        if response.status >= 400:
-            late = response.status >= 500 or (response.status == 404 and checkpoint.get("queue"))
-            raise (PeerUnavailable if late else PeerRefused)(f"HTTP {response.status} from {response.url}")
-        if checkpoint.get("queue"):
+        if response.status >= 500:
+            raise PeerUnavailable(f"HTTP {response.status} from {response.url}")
+        if not checkpoint.get("queue"):
+            if response.status >= 400:
+                raise PeerRefused(f"HTTP {response.status} from {response.url}")
+            yield self._manifest(checkpoint, response)
+            return
+        try:
             yield from self._part(dict(checkpoint), response)
-        else:
-            yield self._manifest(dict(checkpoint), response)
+        except PeerError:
+            # A queue outlives the release it came from: the next run must ask the manifest, not this part, again.
+            yield Page((), {name: checkpoint[name] for name in ("versions", "parts")}, False)
+            raise
 
-    def _manifest(self, checkpoint: dict[str, Any], response: Response) -> Page:
+    def _manifest(self, checkpoint: Checkpoint, response: Response) -> Page:
         modules = self._modules(json.loads(response.content(), strict=True))
         versions = {name: module["module_version"] for name, module in modules.items()}
         if versions == checkpoint.get("versions"):
             return Page((), checkpoint, True)
         old, parts = checkpoint.get("versions", {}), checkpoint.get("parts", {})
-        base = str(self.manifest_url)
-        urls = {name: [urljoin(base, url) for url in _urls(module["urls"])] for name, module in modules.items()}
-        every = [url for name in urls for url in urls[name]]
-        queue = [
-            url
-            for name in urls
-            if versions[name] != old.get(name) or url_missing(urls[name], parts)
-            for url in urls[name]
-        ]
+        base = response.url or str(self.manifest_url)
+        urls = {name: [_absolute(base, url) for url in _urls(module["urls"])] for name, module in modules.items()}
+        every = dict.fromkeys(url for name in urls for url in urls[name])
+        changed = {url for name in urls if name not in old or versions[name] != old[name] for url in urls[name]}
+        queue = [url for url in every if url in changed or url not in parts]
         kept = {url: parts[url] for url in every if url in parts}
-        after = {"versions": old, "next": versions, "parts": kept, "queue": queue, "offset": 0}
-        return Page((), after, False) if queue else self._end(after)
+        after = {"versions": old, "next": versions, "parts": kept, "queue": queue}
+        return Page((), after, False) if queue else _end(after, ())
 
     def _modules(self, manifest: Any) -> dict[str, dict[str, Any]]:
-        """One module, several by name, or a list of them."""
+        """One module, several by name, or a list of them; an answer without modules is never an empty catalogue."""
         listed = manifest if isinstance(manifest, list) else [manifest]
-        if isinstance(manifest, dict) and "urls" not in manifest:
+        if isinstance(manifest, dict) and not {"urls", "module_version"} & set(manifest):
             listed = [{"module": name, **value} for name, value in manifest.items() if isinstance(value, dict)]
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for module in listed:
-            if not isinstance(module, dict) or not {"urls", "module_version"} <= set(module):
-                raise PeerViolation("parts.manifest", "a module of the manifest needs `module_version` and `urls`")
-            name = str(module.get("module", ""))
+            name = _module(module)
+            if name in found:
+                raise PeerViolation("parts.manifest", f"the module {name[:100]!r} stands twice in the manifest")
             if self.module in (None, name):
                 found[name] = module
+        if not found:
+            raise PeerViolation("parts.manifest", f"the manifest has no module {self.module or 'at all'}")
         return found
 
     def _part(self, checkpoint: dict[str, Any], response: Response) -> Iterator[Page]:
+        if response.status in (404, 410):
+            raise PeerUnavailable(f"the manifest is ahead of its parts: HTTP {response.status} from {response.url}")
+        if response.status >= 400:
+            raise PeerRefused(f"HTTP {response.status} from {response.url}")
         content = response.content()
         url, rest = checkpoint["queue"][0], checkpoint["queue"][1:]
-        part = f"{url[-150:]}#{sha256(content).hexdigest()[:16]}"
-        # Other bytes than those this part was begun with: its first entries were sighted under another name, and a
-        # complete listing that names only this one would take them for gone. So the part is read again from its top.
-        if checkpoint.pop("part", part) != part:
-            checkpoint["offset"] = 0
-        after = {**checkpoint, "parts": {**checkpoint["parts"], url: part}, "queue": rest, "offset": 0}
-        same = checkpoint["parts"].get(url) == part and not checkpoint["offset"]
-        entries = [] if same else [self._entry(value, raw, n) for n, (value, raw) in enumerate(json.items(content))]
-        for start in range(min(checkpoint["offset"], len(entries)), max(len(entries), 1), PAGE):
-            chunk = entries[start : start + PAGE]
-            if start + PAGE < len(entries):
-                yield Page(chunk, {**checkpoint, "part": part, "offset": start + PAGE}, False, listing=part)
-            elif rest:
-                yield Page(chunk, after, False, listing=part)
-            else:
-                last = self._end(after)
-                yield Page(chunk, last.checkpoint, True, listing=part, complete=last.complete)
+        # Short enough for its column, whatever the length of the address.
+        part = f"{url[-150:]}#{sha256(url.encode() + content).hexdigest()[:16]}"
+        same = checkpoint["parts"].get(url) == part
+        entries = [] if same else self._entries(json.items(content), url)
+        # An offset counts only in the very bytes it was taken in.
+        at = checkpoint.get("at") or {}
+        start = at["offset"] if at.get("part") == part and at["offset"] < len(entries) else 0
+        while start + PAGE < len(entries):
+            chunk, start = entries[start : start + PAGE], start + PAGE
+            yield Page(chunk, {**checkpoint, "at": {"part": part, "offset": start}}, False, listing=part)
+        after = {**checkpoint, "parts": {**checkpoint["parts"], url: part}, "queue": rest, "at": None}
+        yield Page(entries[start:], after, False, listing=part) if rest else _end(after, entries[start:], part)
 
-    def _end(self, checkpoint: dict[str, Any]) -> Page:
-        done = {"versions": checkpoint["next"], "parts": checkpoint["parts"]}
-        return Page((), done, True, complete=frozenset(checkpoint["parts"].values()))
+    def _entries(self, values: list[tuple[Any, bytes]], url: str) -> list[Entry]:
+        file = url.rsplit("/", 1)[-1][:200]
+        return [self._entry(value, raw, f"{file}[{n}]") for n, (value, raw) in enumerate(values)]
 
-    def _entry(self, value: Any, raw: bytes, position: int) -> Entry:
-        known = isinstance(value, dict) and value.get(self.id_field) not in (None, "")
-        name = str(value[self.id_field]) if known else f"position-{position}"
+    def _entry(self, value: Any, raw: bytes, place: str) -> Entry:
         stamp = value.get(self.stamp_field) if isinstance(value, dict) else None
-        return Entry(name, raw, _stamp(stamp) if isinstance(stamp, str) else None)
+        return Entry(self._identifier(value) or place, raw, _stamp(stamp) if isinstance(stamp, str) else None)
+
+    def _identifier(self, value: Any) -> str | None:
+        """The source's identifier, or None where there is none that could be stored."""
+        found = value.get(self.id_field) if isinstance(value, dict) else None
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found)
+        return found if isinstance(found, str) and found and _TEXT.fullmatch(found) else None
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """The source's own object; the feed's mapping makes it a record."""
         for entry in entries:
-            value = json.loads(entry.raw)
+            try:
+                value = json.loads(entry.raw)
+            except PeerViolation as error:
+                yield Fault(error.kind, error.detail)
+                continue
             if not isinstance(value, dict):
                 yield Fault("record.shape", "a record must be a JSON object")
-            elif value.get(self.id_field) in (None, ""):
-                yield Fault("record.id_missing", f"the record has no {self.id_field}", self.id_field)
+            elif self._identifier(value) is None:
+                yield Fault("record.id_missing", f"the record has no usable {self.id_field}", self.id_field)
             else:
                 yield value
 
 
-def url_missing(urls: list[str], parts: dict[str, str]) -> bool:
-    """Whether a part of an unchanged module has never been read."""
-    return any(url not in parts for url in urls)
+def _end(checkpoint: dict[str, Any], entries: Sequence[Entry], part: str | None = None) -> Page:
+    """The last page: the parts of the manifest together are everything."""
+    done = {"versions": checkpoint["next"], "parts": checkpoint["parts"]}
+    return Page(entries, done, True, listing=part, complete=frozenset(checkpoint["parts"].values()))
+
+
+def _module(module: Any) -> str:
+    """The module's name, if it is one."""
+    if not isinstance(module, dict) or not {"urls", "module_version"} <= set(module):
+        raise PeerViolation("parts.manifest", "a module of the manifest needs `module_version` and `urls`")
+    if not isinstance(module["module_version"], str | int | float):
+        raise PeerViolation("parts.manifest", "`module_version` must be a number or a text")
+    return str(module.get("module", ""))
+
+
+def _absolute(base: str, url: str) -> str:
+    try:
+        found = urljoin(base, url)
+    except ValueError:
+        found = ""
+    if not found.startswith(("http://", "https://")):
+        raise PeerViolation("parts.manifest", f"{url[:200]!r} is not the address of a part")
+    return found
 
 
 def _urls(value: Any) -> list[str]:
     """`urls` is an array in one module and one comma-joined string in another; a third shape is refused."""
     if isinstance(value, str):
         return [url.strip() for url in value.split(",") if url.strip()]
-    if isinstance(value, list) and all(isinstance(url, str) for url in value):
-        return value
+    if isinstance(value, list) and all(isinstance(url, str) and url.strip() for url in value):
+        return [url.strip() for url in value]
     raise PeerViolation(
         "parts.urls_shape", f"`urls` must be an array of strings or one string, not {type(value).__name__}"
     )
 
 
 def _stamp(text: str) -> str:
-    """UTC ISO text for comparison; offsets may come without a colon (`+0800`). Unreadable stamps stay as they are."""
+    """UTC ISO text for comparison; offsets may come without a colon (`+0800`).
+
+    Unreadable stamps stay as they are, and so do those without an offset: their zone is not ours to guess.
+    """
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    except ValueError:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at.tzinfo else text[:64]
+    except (ValueError, OverflowError):
         return text[:64]

@@ -14,6 +14,7 @@ from app.catalogue.tables import record, sighting
 from app.db import insert_missing, now
 from app.harvest.tables import held, removal, run
 from app.protocol.errors import Conflict, NotFound
+from app.protocol.words import ID_LIMIT
 
 Limit = tuple[int, float]
 
@@ -46,7 +47,7 @@ def returned(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
 
 def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -> None:
     """Notes what a part of a full listing holds."""
-    rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids]
+    rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids if len(id) <= ID_LIMIT]
     if rows:
         connection.execute(insert_missing(connection, sighting), rows)
 

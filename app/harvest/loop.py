@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import orjson
+from sqlalchemy import Connection
 
 from app.catalogue import service
 from app.db import Database
@@ -18,7 +19,7 @@ from app.feeds import leases
 from app.feeds.leases import Lease
 from app.harvest import brake, quarantine, runs
 from app.harvest.fetch import Fetcher
-from app.harvest.prepare import Batch, Source, identity, prepared, reading, source_hash
+from app.harvest.prepare import Batch, Source, identity, prepared, reading, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, PeerUnavailable, PeerViolation
 from app.protocol.vocab import province_of
@@ -128,7 +129,8 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
     native = run.connector.native
     ids = {id(entry): identity(run.source, entry, native) for entry in entries}
     puts = [entry for entry in entries if not entry.deleted]
-    hashes = {id(entry): source_hash(entry.raw, page.context) for entry in puts}
+    key = source_key(run.source, page.context)
+    hashes = {id(entry): source_hash(entry.raw, key) for entry in puts}
     with run.engine.database.read() as connection:
         stored = service.known(connection, [ids[id(entry)] for entry in puts]) if puts else {}
     fresh = [entry for entry in puts if not _repeat(stored.get(ids[id(entry)]), hashes[id(entry)])]
@@ -144,12 +146,12 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
         present = [ids[id(entry)] for entry in puts]
         brake.returned(connection, run.feed["id"], present)
         quarantine.cleared(connection, run.feed["id"], batch.arrivals, run.source, native, entries)
-        gone = [ids[id(entry)] for entry in entries if entry.deleted]
+        gone = [ids[id(entry)] for entry in _current(connection, [e for e in entries if e.deleted], ids)]
         gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit") if gone else 0
         if page.listing is not None:
             brake.sight(connection, run.feed["id"], page.listing, present)
         counts = runs.figures(outcome)
-        counts["unchanged"] += len(puts) - len(fresh) + len(gone) - gathered
+        counts["unchanged"] += len(entries) - len(fresh) - gathered
         counts |= {"rejected": len(refused), "held": gathered, "pages": int(last), **traffic}
         if last and page.complete is not None:
             counts["held"] += brake.absent(connection, run.feed["id"], run.run_id, page.complete)
@@ -158,6 +160,15 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
             runs.expect(connection, run.run_id, page.total)
     if run.engine.progress:
         run.engine.progress(run.feed["id"], counts)
+
+
+def _current(connection: Connection, entries: list[Entry], ids: Mapping[int, str]) -> list[Entry]:
+    """Deletions that are not older than what is stored (V3); only native entries carry a version."""
+    versioned = [ids[id(entry)] for entry in entries if entry.version is not None]
+    stored = service.known(connection, versioned) if versioned else {}
+    return [
+        e for e in entries if e.version is None or ids[id(e)] not in stored or e.version >= stored[ids[id(e)]].version
+    ]
 
 
 def _repeat(stored: Any, digest: bytes) -> bool:

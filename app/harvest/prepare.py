@@ -11,6 +11,7 @@ import orjson
 from app.catalogue.service import Arrival
 from app.harvest.discovery import configured
 from app.protocol import mapping as crosswalk
+from app.protocol import vocab
 from app.protocol.connector import Connector, Draft, Entry, Fault
 from app.protocol.record import prepare
 from app.protocol.text import index_tokens
@@ -51,9 +52,21 @@ def reading(source: Source) -> _Reading:
     return _Reading(connector, crosswalk.compile(document), document.get("terms", {}))
 
 
-def source_hash(raw: bytes, context: bytes) -> bytes:
-    """16 bytes that stand for an entry exactly as it came: a repeat needs no parsing."""
-    return blake2b(raw, digest_size=16, key=blake2b(context, digest_size=32).digest()).digest()
+@lru_cache(maxsize=256)
+def source_key(source: Source, context: bytes) -> bytes:
+    """Stands for all that gives an entry's bytes their meaning: context, configuration, mapping and code lists."""
+    meaning = orjson.dumps([source.connector, source.config, source.mapping, vocab.VERSION])
+    return blake2b(meaning + context, digest_size=32).digest()
+
+
+def source_hash(raw: bytes, key: bytes) -> bytes:
+    """16 bytes that stand for an entry as it came and as it was understood: a repeat needs no parsing."""
+    return blake2b(raw, digest_size=16, key=key).digest()
+
+
+def stamp(entry: Entry) -> str | None:
+    """The source's stamp, cut to its column: a hint must not stop a page."""
+    return entry.stamp[:64] if entry.stamp else None
 
 
 def identity(source: Source, entry: Entry, native: bool) -> str:
@@ -63,10 +76,10 @@ def identity(source: Source, entry: Entry, native: bool) -> str:
 
 def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     """Arrivals and refusals of entries that are not deletions, in order."""
-    made = reading(source)
+    made, key = reading(source), source_key(source, context)
     batch = Batch()
     for entry, draft in zip(entries, made.connector.parse(entries, context), strict=True):
-        outcome = _one(source, made, entry, draft, context)
+        outcome = _one(source, made, entry, draft, key)
         if isinstance(outcome, Fault):
             batch.refused.append((entry, outcome))
         else:
@@ -74,19 +87,20 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     return batch
 
 
-def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault, context: bytes) -> Arrival | Fault:
+def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault, key: bytes) -> Arrival | Fault:
     if isinstance(draft, Fault):
         return draft
     id = identity(source, entry, made.connector.native)
     if len(id) > ID_LIMIT:
         return Fault("record.id_too_long", f"longer than {ID_LIMIT} characters", "id", id[:200], "validate")
+    flags: list[str] = []
     if made.map is not None:
         try:
-            draft, _ = made.map(draft)
+            draft, flags = made.map(draft)
         except (TypeError, ValueError, KeyError) as error:
             return Fault("mapping.shape", f"the mapping does not fit: {error}", stage="map")
-    record = prepare(draft, id, tables=made.tables, native=made.connector.native)
+    record = prepare(draft, id, tables=made.tables, native=made.connector.native, flagged=flags)
     if isinstance(record, Fault):
         return record
     tokens = index_tokens(record.text)
-    return Arrival(record, source_hash(entry.raw, context), entry.stamp, entry.version, entry.path, tokens)
+    return Arrival(record, source_hash(entry.raw, key), stamp(entry), entry.version, entry.path, tokens)

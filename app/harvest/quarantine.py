@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from app.catalogue import service
 from app.db import Database, now
 from app.harvest import runs
-from app.harvest.prepare import Source, prepared, reading
+from app.harvest.prepare import Source, prepared, reading, stamp
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
 from app.protocol.vocab import province_of
@@ -29,7 +29,7 @@ def store(
         {
             "feed_id": feed_id, "run_id": run_id, "identifier": entry.identifier[:600], "stage": fault.stage,
             "rule": fault.rule, "path": fault.path[:200], "value": fault.value[:200], "detail": fault.detail,
-            "raw": entry.raw, "context": context, "stamp": entry.stamp, "rejected_at": at, "state": "open",
+            "raw": entry.raw, "context": context, "stamp": stamp(entry), "rejected_at": at, "state": "open",
         }
         for entry, fault in refused
     ]  # fmt: skip
@@ -83,7 +83,8 @@ def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None)
 def _replay(
     database: Database, feed: Mapping[str, Any], source: Source, run_id: int, context: bytes, rows: list[Any]
 ) -> None:
-    entries = [Entry(row.identifier, bytes(row.raw), row.stamp) for row in rows]
+    again = reading(source).connector.again
+    entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
     batch = prepared(source, entries, context)
     refused = {id(entry) for entry, _ in batch.refused}
     done = [row.id for row, entry in zip(rows, entries, strict=True) if id(entry) not in refused]

@@ -50,7 +50,7 @@ def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
         status = RunStatus.PARTIAL
     values = {"status": status, "ended_at": now(connection)}
     if error is not None:
-        values |= {"error_kind": error.kind, "error": error.detail[:2000]}
+        values |= {"error_kind": error.kind[:64], "error": error.detail[:2000]}
     connection.execute(update(run).where(run.c.id == run_id).values(values))
     return status
 

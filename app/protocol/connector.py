@@ -119,6 +119,10 @@ class Connector(BaseModel):
         """One draft or fault for each entry, in order; never raises for a bad entry."""
         raise NotImplementedError
 
+    def again(self, entry: Entry) -> Entry:
+        """A quarantined entry as its bytes say: a native one finds its version and path again. Default: itself."""
+        return entry
+
     def fresh(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint of a full run: what must be kept when everything is read again. Default: nothing."""
         return {}

@@ -128,7 +128,12 @@ class Prepared:
 
 
 def prepare(
-    draft: Draft, id: str, *, tables: Mapping[str, Mapping[str, str]] | None = None, native: bool = False
+    draft: Draft,
+    id: str,
+    *,
+    tables: Mapping[str, Mapping[str, str]] | None = None,
+    native: bool = False,
+    flagged: Sequence[str] = (),
 ) -> Prepared | Fault:
     """The draft as a record under `id`, or why it cannot be one; never raises for a bad draft.
 
@@ -151,7 +156,7 @@ def prepare(
         return _forbidden(content)
     if _FORBIDDEN.search(document) and (fault := _forbidden(content)).path:
         return fault
-    flags += [f"missing:{name}" for name in MANDATORY if name not in content]
+    flags += [*flagged, *(f"missing:{name}" for name in MANDATORY if name not in content)]
     return Prepared(
         id,
         document,

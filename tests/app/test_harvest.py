@@ -1,11 +1,13 @@
 """The page loop against real sockets and both databases."""
 
+import orjson
 import pytest
 
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
 from app.feeds import leases, service
+from app.feeds.tables import feed as feed_table
 from app.harvest import brake, quarantine, runs
 from app.harvest.loop import harvest
 from app.protocol.errors import LeaseLost
@@ -169,3 +171,52 @@ def test_deletions_come_last_and_few_of_them_are_carried_out(database: Database)
         gone = True
         report = hub.harvest(feed, "full")
     assert (report["tombstoned"], report["unchanged"], hub.live()) == (2, 298, 298)
+
+
+def test_a_changed_mapping_reaches_unchanged_records_in_a_full_run(sqlite: Database) -> None:
+    hub = Hub(sqlite)
+    with ReplayServer(face(_demo("static-parts", 120))) as url:
+        feed = hub.feed("static-parts", _config("static-parts", url), mapping=MAPPING)
+        hub.harvest(feed)
+        fields = {**MAPPING["fields"], "rights": {"constant": {"statement": "仅限本省"}}}
+        with sqlite.write() as connection:
+            changed = orjson.dumps({**MAPPING, "fields": fields}).decode()
+            connection.execute(feed_table.update().values(mapping=changed))
+        report = hub.harvest(feed, "full")
+    assert (report["changed"], report["unchanged"], hub.live()) == (120, 0, 120)
+
+
+def test_oversized_hints_and_identifiers_stop_neither_database(database: Database) -> None:
+    hub, good = Hub(database), face(_demo("oai-pmh", 30))
+
+    def answer(path: str) -> Answer:
+        status, headers, body = good(path)
+        body = body.replace(b"<datestamp>2026-11-01T08:00:00Z", b"<datestamp>" + b"2026" * 40, 1)
+        return status, headers, body.replace(b":000007</identifier>", b":" + b"7" * 900 + b"</identifier>")
+
+    with ReplayServer(answer) as url:
+        report = hub.harvest(hub.feed("oai-pmh", _config("oai-pmh", url)))
+    assert (report["created"], report["rejected"], report["error"]) == (29, 1, None)
+
+
+def test_an_old_deletion_does_not_undo_a_newer_record(database: Database) -> None:
+    hub, good = Hub(database), face(_demo("ix", 60))
+    stale, raised = False, False
+
+    def answer(path: str) -> Answer:
+        status, headers, body = good(path.replace("cursor=60", "cursor=0"))
+        answered = orjson.loads(body)
+        for item in answered["items"]:
+            item["version"] = 3 if raised or stale else 1
+        if stale:
+            answered["items"] = [{**i, "op": "delete", "version": 2, "record": None} for i in answered["items"][:5]]
+        return status, headers, orjson.dumps(answered)
+
+    with ReplayServer(answer) as url:
+        feed = hub.feed("ix", _config("ix", url))
+        hub.harvest(feed)
+        raised = True
+        assert hub.harvest(feed)["changed"] == 60, "a new version of equal content is a change (V3, V5)"
+        stale = True
+        report = hub.harvest(feed)
+    assert (report["unchanged"], report["tombstoned"], hub.live()) == (5, 0, 60)

@@ -439,6 +439,7 @@ def test_odd_port_of_a_name_is_judged_at_its_address() -> None:
         (503, f"Retry-After: {formatdate(time.time() + 7200, usegmt=True)}", 3600, 7200),
         (429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT", 0, 0),
     ],
+    ids=["seconds", "minutes", "capped", "no header", "words", "date", "past date"],
 )
 def test_throttled(status: int, header: str, low: float, high: float) -> None:
     with pytest.raises(PeerThrottled) as caught:
