@@ -9,6 +9,7 @@ Tokens hold letters, digits and marks only, so that neither database splits them
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from opencc import OpenCC
@@ -97,7 +98,7 @@ def index_tokens(text: str) -> str:
 
 
 def _pairs(run: str) -> list[str]:
-    return [first + second for first, second in zip(run, run[1:], strict=False)]
+    return [first + second for first, second in pairwise(run)]
 
 
 def _words(text: str) -> list[str]:
