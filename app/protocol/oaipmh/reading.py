@@ -2,8 +2,8 @@
 
 A record whose bytes are known then costs no parsing. In the parsed rest every record has left an empty `<record/>`
 behind: only if the tree shows them all, side by side in the list, was cutting by bytes the same as parsing. Any
-other page (prefixes, CDATA or comments inside a record, nested records) takes the slow road, a full parse whose
-records are serialised again.
+other page (prefixed elements, attributes on records, records inside records, a comment around one) takes the slow
+road, a full parse whose records are serialised again.
 """
 
 import re
@@ -19,12 +19,14 @@ from app.protocol.errors import PeerViolation
 NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
 _OAI: Final = f"{{{NAMESPACE}}}"
 _XML_SPACE: Final = " \t\r\n"
-_RECORD: Final = re.compile(rb"<record>.*?</record>", re.DOTALL)
+_OPEN: Final = b"<record>"
+_CLOSE: Final = b"</record>"
 _HEADER: Final = re.compile(
     rb"""<record>\s*<header(\s+status\s*=\s*(?:"deleted"|'deleted'))?\s*>"""
     rb"""\s*<identifier>([^<\r]*)</identifier>\s*<datestamp>([^<&\r]*)</datestamp>"""
 )
 _NESTED: Final = re.compile(rb"<record[\s/>]")
+_OPAQUE: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s>]+)")
 _NEUTRAL: Final = b"<records>"
 _LISTS: Final = ("ListRecords", "ListIdentifiers", "GetRecord")
@@ -70,8 +72,7 @@ class Identity:
 def cut(content: bytes, *, charset: str | None = None) -> Listing:
     """A list page. Raises PeerViolation for anything that is not an OAI-PMH answer."""
     content = xml.decoded(content, expect="OAI-PMH answer", charset=charset)
-    found = _RECORD.findall(content)
-    quick = _quick(content, found) if found else None
+    quick = _quick(content)
     if quick is not None:
         return quick
     root = _answer(content)
@@ -80,31 +81,45 @@ def cut(content: bytes, *, charset: str | None = None) -> Listing:
     return _listing(root, _NEUTRAL, [item for item in slices if item is not None])
 
 
-def _quick(content: bytes, found: list[bytes]) -> Listing | None:
+def _quick(content: bytes) -> Listing | None:
     """The page cut by bytes, None where only a parse can say what it holds."""
-    slices = []
-    for raw in found:
-        item = _sliced(raw)
-        if item is None:
-            return None
-        slices.append(item)
+    taken = _taken(content)
+    if taken is None:
+        return None
+    slices, rest = taken
     try:
-        root = _answer(_RECORD.sub(b"<record/>", content))
+        root = _answer(rest)
     except PeerViolation as violation:
         if violation.kind == "oai.namespace":
             raise
         return None  # the whole page may still be well-formed: its parse decides
     listed = _list(root)
     left = listed.findall(f"{_OAI}record") if listed is not None else []
-    alike = all(len(node) == 0 and not node.attrib for node in left)
-    if len(left) != len(slices) or not alike or any(node.nsmap != root.nsmap for node in left[:1]):
+    if len(left) != len(slices) or any(len(node) or node.attrib or node.text for node in left):
         return None
-    return _listing(root, _opening(root), slices)
+    return _listing(root, _opening(root), slices) if left[0].nsmap == root.nsmap else None
+
+
+def _taken(content: bytes) -> tuple[list[Slice], bytes] | None:
+    """The records, and the page with an empty one in the place of each; None at the first unusual one."""
+    slices: list[Slice] = []
+    rest: list[bytes] = []
+    at = 0
+    while (start := content.find(_OPEN, at)) >= 0:
+        end = content.find(_CLOSE, start) + len(_CLOSE)
+        item = _sliced(content[start:end]) if end > start else None
+        if item is None:
+            return None
+        slices.append(item)
+        rest.append(content[at:start])
+        at = end
+    rest.append(content[at:])
+    return (slices, b"<record/>".join(rest)) if slices else None
 
 
 def _sliced(raw: bytes) -> Slice | None:
     found = _HEADER.match(raw)
-    if found is None or b"<!" in raw or b"<?" in raw or len(_NESTED.findall(raw)) != 1:
+    if found is None or _NESTED.search(raw, len(_OPEN)) or not _closed(raw):
         return None
     try:
         identifier, datestamp = xml.unescape(found[2].decode()), found[3].decode()
@@ -113,6 +128,14 @@ def _sliced(raw: bytes) -> Slice | None:
     if identifier is None or "]]>" in identifier:
         return None
     return Slice(identifier.strip(_XML_SPACE), datestamp.strip(_XML_SPACE), found[1] is not None, raw)
+
+
+def _closed(raw: bytes) -> bool:
+    """Whether every comment, CDATA section and instruction of a slice ends inside it: `<` starts nothing else there."""
+    if b"<!" not in raw and b"<?" not in raw:
+        return True
+    rest = _OPAQUE.sub(b"", raw)
+    return b"<!" not in rest and b"<?" not in rest
 
 
 def _parsed(node: etree._Element) -> Slice | None:
