@@ -1,6 +1,7 @@
 """Cutting equals parsing, parsing undoes rendering, rendered answers satisfy the official schemas."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def pages(draw: st.DrawFn) -> bytes:
     return page.replace(b"<OAI-PMH ", f'<OAI-PMH xmlns:o="{oaipmh.NAMESPACE}" '.encode(), 1)
 
 
+def _refusal(read: Callable[[bytes], object], page: bytes) -> str | None:
+    try:
+        read(page)
+    except PeerViolation as violation:
+        return violation.kind
+    return None
+
+
 def _slow(page: bytes) -> oaipmh.Listing:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_quick", lambda _: None)
@@ -64,14 +73,10 @@ def _meaning(listing: oaipmh.Listing) -> tuple[object, ...]:
 @settings(max_examples=400, deadline=None)
 @given(pages())
 def test_cutting_by_bytes_is_the_same_as_parsing(page: bytes) -> None:
-    try:
-        slow = _slow(page)
-    except PeerViolation as violation:
-        with pytest.raises(PeerViolation) as again:
-            oaipmh.cut(page)
-        assert again.value.kind == violation.kind
-        return
-    assert _meaning(oaipmh.cut(page)) == _meaning(slow)
+    refusal = _refusal(_slow, page)
+    assert _refusal(oaipmh.cut, page) == refusal
+    if refusal is None:
+        assert _meaning(oaipmh.cut(page)) == _meaning(_slow(page))
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=5), NAMES, st.none() | st.integers(0, 10**9))
@@ -156,14 +161,11 @@ def test_nsdl_records_are_cut_and_read(data: Path) -> None:
 def test_real_answers_are_cut_as_they_are_parsed(data: Path) -> None:
     for file in sorted((data / "oai-pmh").rglob("*.xml")):
         content = file.read_bytes()
-        try:
-            slow = _slow(content)
-        except PeerViolation as violation:
-            with pytest.raises(PeerViolation) as again:
-                oaipmh.cut(content)
-            assert again.value.kind == violation.kind, file.name
+        refusal = _refusal(_slow, content)
+        assert _refusal(oaipmh.cut, content) == refusal, file.name
+        if refusal is not None:
             continue
-        quick = oaipmh.cut(content)
+        quick, slow = oaipmh.cut(content), _slow(content)
         assert [replace(s, raw=b"") for s in quick.slices] == [replace(s, raw=b"") for s in slow.slices], file.name
         assert (quick.token, quick.total, quick.error) == (slow.token, slow.total, slow.error)
 
