@@ -215,7 +215,7 @@ def test_the_sweep_is_no_kind_of_its_own_and_always_complete() -> None:
     at = begun(sweep)
     assert asked(sweep, at) == {"verb": "ListIdentifiers", "metadataPrefix": "mods"}
     page = step(sweep, at, listing("a b", verb="ListIdentifiers"))
-    assert page.complete == {f"full-{DATE}"}
+    assert page.complete == frozenset({f"full-{DATE}"})
     assert [(entry.raw, entry.stamp) for entry in page.entries] == [(b"", DATE)] * 2
 
 
