@@ -1,5 +1,6 @@
 """OAI-PMH 2.0 ListRecords since the last run began (sections 3.5, 4.2 and 4.5), and its twin that lists identifiers."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -16,6 +17,7 @@ from app.protocol.formats import READERS
 
 TOKEN_LIMIT = 65_536
 STALE_PAGES = 10
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?OAI-PMH[\s>]")
 
 
 class OaiPmh(Connector):
@@ -145,7 +147,7 @@ class OaiIdentifiers(OaiPmh):
 
 def _speaks(content: bytes) -> bool:
     """Whether an error page may be an OAI answer, in any of the encodings."""
-    return b"OAI-PMH" in content[:4000].replace(b"\0", b"")
+    return _ROOT.search(content[:4000].replace(b"\0", b"")) is not None
 
 
 def _charset(response: Response) -> str | None:

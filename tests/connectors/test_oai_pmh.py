@@ -162,7 +162,7 @@ def test_a_token_has_a_limit() -> None:
 def test_a_status_without_an_oai_answer(status: int, error: type[Exception]) -> None:
     for at in ({}, begun()):
         with pytest.raises(error):
-            step(FEED, at, b"<html>no</html>", status)
+            step(FEED, at, b"<html>OAI-PMH is down</html>", status)
 
 
 @pytest.mark.parametrize(

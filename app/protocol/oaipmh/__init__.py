@@ -1,6 +1,7 @@
 """OAI-PMH 2.0: pages cut and rendered (openarchives.org/OAI/openarchivesprotocol.html, cited by section)."""
 
-from app.protocol.oaipmh.reading import NAMESPACE, Identity, Listing, Slice, cut, identity, metadata
+from app.protocol.oaipmh.answers import Identity, Listing, Slice
+from app.protocol.oaipmh.reading import NAMESPACE, cut, identity, metadata
 from app.protocol.oaipmh.rendering import (
     envelope,
     error,

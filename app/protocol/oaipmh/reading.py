@@ -8,13 +8,13 @@ road, a full parse whose records are serialised again.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from lxml import etree
 
 from app.protocol import xml
 from app.protocol.errors import PeerViolation
+from app.protocol.oaipmh.answers import Identity, Listing, Slice
 
 NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
 _OAI: Final = f"{{{NAMESPACE}}}"
@@ -30,43 +30,6 @@ _OPAQUE: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOT
 _NAME: Final = re.compile(rb"<([^\s>]+)")
 _NEUTRAL: Final = b"<records>"
 _LISTS: Final = ("ListRecords", "ListIdentifiers", "GetRecord")
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One record or header as it came; `raw` is empty for a header."""
-
-    identifier: str
-    datestamp: str
-    deleted: bool
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of ListRecords or ListIdentifiers, or a GetRecord; `token` None ends the list (3.5).
-
-    `context` is the start tag inside which a slice's bytes can be parsed again.
-    """
-
-    response_date: str
-    context: bytes
-    slices: Sequence[Slice]
-    token: str | None
-    total: int | None
-    error: tuple[str, str] | None
-    verb: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What an Identify answer says that a harvester must know (4.2)."""
-
-    granularity: str
-    deleted_record: str
-    name: str
-    base_url: str = ""
-    earliest: str = ""
 
 
 def cut(content: bytes, *, charset: str | None = None) -> Listing:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.protocol import xml
-from app.protocol.oaipmh.reading import Identity
+from app.protocol.oaipmh.answers import Identity
 
 _HEAD: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/" '
