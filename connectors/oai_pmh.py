@@ -1,11 +1,13 @@
-"""OAI-PMH 2.0 ListRecords since the last run began (sections 3.5, 4.2 and 4.5)."""
+"""OAI-PMH 2.0 ListRecords since the last run began (sections 3.5, 4.2 and 4.5), and its twin that lists identifiers."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
+from lxml.etree import _Element
 from pydantic import Field, HttpUrl
 
 from app.protocol import oaipmh
@@ -15,10 +17,15 @@ from app.protocol.formats import READERS
 
 TOKEN_LIMIT = 65_536
 STALE_PAGES = 10
+_ROOT = re.compile(rb"<(?:[\w.-]+:)?OAI-PMH[\s>]")
 
 
 class OaiPmh(Connector):
-    """A repository that speaks OAI-PMH 2.0."""
+    """A repository that speaks OAI-PMH 2.0.
+
+    Checkpoint: `identity` (what Identify said in this run), `from`, `started` (responseDate of the first page),
+    `token`, `restarted` (the window was begun again once) and the loop guard's `recent`, `mark`, `step`, `stale`.
+    """
 
     name: ClassVar[str] = "oai-pmh"
     title_zh: ClassVar[str] = "OAI-PMH 2.0 数据提供方"
@@ -29,8 +36,12 @@ class OaiPmh(Connector):
     set: str | None = None
     overlap_s: int | None = Field(default=None, ge=0)
 
+    def sweep(self) -> "OaiIdentifiers":
+        """The connector that lists every identifier of the same repository, for a reconciliation from `{}`."""
+        return OaiIdentifiers.model_validate(self.model_dump())
+
     def request(self, checkpoint: Checkpoint) -> Request:
-        """Identify first in every run, then the list, then its tokens."""
+        """Identify first in every run, then the list, then its tokens, which stand alone (3.5)."""
         if "identity" not in checkpoint:
             return self._ask({"verb": "Identify"})
         if token := checkpoint.get("token"):
@@ -42,91 +53,132 @@ class OaiPmh(Connector):
             arguments["from"] = since[:10] if checkpoint["identity"]["days"] else since
         return self._ask(arguments)
 
-    def _ask(self, arguments: dict[str, str]) -> Request:
+    def _ask(self, arguments: Mapping[str, str]) -> Request:
         base = str(self.base_url)
         return Request(f"{base}{'&' if '?' in base else '?'}{urlencode(arguments)}")
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
-        """One page for each answer; the OAI error in the body counts, whatever the HTTP status."""
-        content = response.content()
-        if response.status >= 400 and b"OAI-PMH" not in content[:2000]:
+        """One page for each answer; the OAI error in the body counts, whatever the HTTP status (3.6)."""
+        content, charset = response.content(), _charset(response)
+        if response.status >= 400 and not _speaks(content):
             kind = PeerUnavailable if response.status >= 500 else PeerRefused
             raise kind(f"HTTP {response.status} from {response.url}")
         if "identity" not in checkpoint:
-            found = oaipmh.identity(content)
-            identity = {"days": len(found.granularity) == 10, "deletes": found.deleted_record == "persistent"}
+            identity = _identity(oaipmh.identity(content, charset=charset))
             yield Page((), {**checkpoint, "identity": identity}, done=False)
             return
-        yield self._listed(dict(checkpoint), oaipmh.cut(content))
+        yield self._listed(checkpoint, oaipmh.cut(content, charset=charset))
 
-    def _listed(self, checkpoint: dict[str, Any], page: oaipmh.Listing) -> Page:
+    def _listed(self, checkpoint: Checkpoint, page: oaipmh.Listing) -> Page:
         if page.error is not None and not page.slices:
-            return self._error(checkpoint, *page.error)
+            return self._error(checkpoint, page, *page.error)
+        if page.verb != self.verb:
+            raise PeerViolation("oai.verb", f"the answer to {self.verb} holds {page.verb or 'no list'}")
         if page.token and len(page.token) > TOKEN_LIMIT:
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
-        entries = [Entry(s.identifier, s.raw, s.datestamp, s.deleted) for s in page.slices]
+        entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
         started = checkpoint.get("started") or page.response_date
-        whole = "from" not in checkpoint and not checkpoint["identity"]["deletes"] and self.set is None
-        listing = f"full-{started}" if whole else None
-        going_on = self._progress(checkpoint, page)
+        listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
-            after = {**checkpoint, "started": started, "token": page.token, **going_on}
+            after = {**checkpoint, "started": started, "token": page.token, **_progress(checkpoint, page)}
             return Page(entries, after, False, page.context, listing, None, page.total)
         complete = frozenset({listing}) if listing else None
         return Page(entries, self._next(started, checkpoint), True, page.context, listing, complete, page.total)
 
-    def _progress(self, checkpoint: dict[str, Any], page: oaipmh.Listing) -> dict[str, Any]:
-        """Loop guard: the same token with the same identifiers twice, or ten pages with nothing new."""
-        names = sha256("\n".join(s.identifier for s in page.slices).encode()).hexdigest()[:16]
-        same = names == checkpoint.get("names") or not page.slices
-        stale = checkpoint.get("stale", 0) + 1 if same else 0
-        if same and page.slices and page.token is not None and page.token == checkpoint.get("token"):
-            raise PeerViolation("page.loop", "the same resumptionToken brought the same records again")
-        if stale >= STALE_PAGES:
-            raise PeerViolation("page.loop", f"{STALE_PAGES} pages in a row brought nothing new")
-        return {"names": names, "stale": stale}
+    def _whole(self, checkpoint: Checkpoint) -> bool:
+        """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
+        return "from" not in checkpoint and not checkpoint["identity"]["deletes"]
 
-    def _error(self, checkpoint: dict[str, Any], code: str, text: str) -> Page:
+    def _error(self, checkpoint: Checkpoint, page: oaipmh.Listing, code: str, text: str) -> Page:
         if code == "noRecordsMatch":
-            return Page((), self._next(checkpoint.get("started"), checkpoint), True)
+            # Never a complete listing: a repository that is empty by mistake must not empty the catalogue.
+            return Page((), self._next(checkpoint.get("started") or page.response_date, checkpoint), True)
         if code == "badResumptionToken" and checkpoint.get("token") and not checkpoint.get("restarted"):
             kept: dict[str, Any] = {name: checkpoint[name] for name in ("identity", "from") if name in checkpoint}
             return Page((), {**kept, "restarted": True}, False)
         kind = "oai.token_dead" if code == "badResumptionToken" else f"oai.{code or 'error'}"
         raise PeerViolation(kind, f"the repository answers {code}: {text}")
 
-    def _next(self, started: str | None, checkpoint: Checkpoint) -> Checkpoint:
+    def _next(self, started: str, checkpoint: Checkpoint) -> Checkpoint:
         """Next `from`: the responseDate of this run's first page less an overlap (protocol.md section 9)."""
-        if not started:
-            return {"from": checkpoint["from"]} if "from" in checkpoint else {}
         days = checkpoint["identity"]["days"]
         overlap = self.overlap_s if self.overlap_s is not None else 86_400 if days else 3_600
         try:
-            at = datetime.strptime(started, "%Y-%m-%dT%H:%M:%SZ") - timedelta(seconds=overlap)
-        except ValueError:
-            return {}
-        return {"from": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+            at = datetime.fromisoformat(started)
+            at = at.astimezone(UTC) if at.tzinfo else at
+            return {"from": (at - timedelta(seconds=overlap)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        except (ValueError, OverflowError):
+            # A date nobody can read moves nothing: the same window is asked again.
+            return {"from": checkpoint["from"]} if "from" in checkpoint else {}
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """All entries in one parse; one by one when a bad one is among them."""
         try:
-            nodes = list(oaipmh.metadata([entry.raw for entry in entries], context)) if entries else []
+            nodes = list(oaipmh.metadata([entry.raw for entry in entries], context))
         except PeerViolation:
-            nodes = []
-        if len(nodes) != len(entries):
-            for entry in entries:
-                yield self._alone(entry, context)
+            yield from (self._alone(entry, context) for entry in entries)
             return
-        for node in nodes:
-            yield self._draft(node)
+        yield from map(self._draft, nodes)
 
     def _alone(self, entry: Entry, context: bytes) -> Draft | Fault:
         try:
-            return self._draft(next(iter(oaipmh.metadata([entry.raw], context)), None))
+            return self._draft(next(oaipmh.metadata([entry.raw], context)))
         except PeerViolation as error:
             return Fault("record.xml", error.detail)
 
-    def _draft(self, node: Any) -> Draft | Fault:
+    def _draft(self, node: _Element | None) -> Draft | Fault:
         if node is None:
             return Fault("oai.no_metadata", "the record has no metadata and is not marked deleted", "metadata")
         return READERS[self.prefix](node)
+
+
+class OaiIdentifiers(OaiPmh):
+    """ListIdentifiers of the whole repository: entries without bytes, to find what is missing on either side.
+
+    Not a kind of its own (it has no `name`): feeds are OaiPmh, a reconciliation asks them for their `sweep`.
+    """
+
+    verb: ClassVar[str] = "ListIdentifiers"
+
+    def _whole(self, checkpoint: Checkpoint) -> bool:
+        """A listing of identifiers is complete whatever the repository says of deletions."""
+        return "from" not in checkpoint
+
+
+def _speaks(content: bytes) -> bool:
+    """Whether an error page may be an OAI answer, in any of the encodings."""
+    return _ROOT.search(content[:4000].replace(b"\0", b"")) is not None
+
+
+def _charset(response: Response) -> str | None:
+    _, _, charset = response.headers.get("content-type", "").partition("charset=")
+    return charset.split(";")[0].strip() or None
+
+
+def _identity(found: oaipmh.Identity | None) -> dict[str, bool]:
+    """Days are understood by every repository (3.3.2); of one that will not say, no absence is taken for deletion."""
+    if found is None:
+        return {"days": True, "deletes": True}
+    return {"days": len(found.granularity) <= 10, "deletes": found.deleted_record not in ("no", "transient")}
+
+
+def _progress(checkpoint: Checkpoint, page: oaipmh.Listing) -> dict[str, Any]:
+    """The loop guard: the same token with the same identifiers twice, or ten pages in a row with nothing new.
+
+    A page is old when it is one of the last ten. Longer circles meet `mark`, a page remembered at each power of two
+    (Brent), so that the state stays small however long the list is.
+    """
+    names = _digest("\n".join(item.identifier for item in page.slices))
+    here = f"{names}{_digest(page.token or '')}"
+    recent, step = checkpoint.get("recent", []), checkpoint.get("step", 0) + 1
+    stale = checkpoint.get("stale", 0) + 1 if names in recent or not page.slices else 0
+    if page.slices and here in (checkpoint.get("mark"), checkpoint.get("last")):
+        raise PeerViolation("page.loop", "the same resumptionToken brought the same records again")
+    if stale >= STALE_PAGES:
+        raise PeerViolation("page.loop", f"{STALE_PAGES} pages in a row brought nothing new")
+    mark = here if step & (step - 1) == 0 else checkpoint["mark"]
+    return {"recent": [*recent, names][-STALE_PAGES:], "last": here, "mark": mark, "step": step, "stale": stale}
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

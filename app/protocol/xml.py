@@ -1,5 +1,11 @@
-"""The hardened XML reader: lxml with nothing external, no DOCTYPE, no recovery, encodings by allow list."""
+"""The hardened XML reader, and text made fit for XML (XML 1.0, cited by section).
 
+A page is decoded here and given to libxml2 as UTF-8 by order, so that neither a byte order mark nor a declaration
+can choose a decoder that has not been allowed. A DOCTYPE is refused before a parser sees it: refusing external
+entities alone would drop their text in silence.
+"""
+
+import codecs
 import re
 from typing import Final
 
@@ -7,66 +13,134 @@ from lxml import etree
 
 from app.protocol.errors import PeerViolation
 
-_DECLARED: Final = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
-_ALLOWED: Final = {"utf-8", "utf8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be"}
+_DECLARED: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_UNICODE: Final = {"utf-8", "utf8", "us-ascii", "ascii"}
+_WIDE: Final = {"utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 _CHINESE: Final = {"gb18030", "gbk", "gb2312"}
+_HABIT: Final = {"iso-8859-1", "latin1"}
+"""What servers append to text/xml without having looked at the page."""
+_SPACE: Final = b" \t\r\n"
+_HTML: Final = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|script|meta)[\s>/\[]", re.IGNORECASE)
 _CANNOT_CARRY: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_MARKED: Final = re.compile('[&<>"\r]')
+_REFERENCE: Final = re.compile("&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|(amp|lt|gt|quot|apos));")
+_NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
-def document(content: bytes) -> etree._Element:
-    """The root element. Raises PeerViolation: page.empty, page.html, xml.doctype_forbidden,
-    xml.encoding_not_allowed or xml.malformed. Recovery is off: a truncated page must not look like fewer records.
+def document(content: bytes, *, expect: str = "XML", charset: str | None = None) -> etree._Element:
+    """The root element, without comments and processing instructions. `expect` names the page for people.
+
+    Raises PeerViolation: page.empty, page.html, xml.doctype_forbidden, xml.encoding_not_allowed, xml.malformed.
+    Recovery is off: a truncated page must not look like a page with fewer records.
     """
-    refuse_unreadable(content)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=False)
+    content = decoded(content, expect=expect, charset=charset)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=False,
+        remove_comments=True, remove_pis=True, encoding="utf-8",
+    )  # fmt: skip
     try:
-        root = etree.fromstring(_decoded(content), parser)
+        root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        raise PeerViolation("xml.malformed", f"not well-formed XML: {error.msg}") from None
+        raise PeerViolation("xml.malformed", f"{expect}: not well-formed XML: {error.msg}") from None
     if getattr(root.getroottree().docinfo, "doctype", ""):
-        raise PeerViolation("xml.doctype_forbidden", "a DOCTYPE is not accepted")
+        raise PeerViolation("xml.doctype_forbidden", f"{expect}: a DOCTYPE is not accepted")
     return root
 
 
-def refuse_unreadable(content: bytes) -> None:
-    """Names what is not an XML page before a parser sees it."""
-    start = content[:2000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not start:
-        raise PeerViolation("page.empty", "the answer has no content")
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise PeerViolation("page.html", "the answer is an HTML page, not the protocol's XML (a login or error page?)")
-    if b"<!doctype" in start or b"<!DOCTYPE" in content:
-        raise PeerViolation("xml.doctype_forbidden", "a DOCTYPE is not accepted")
-
-
-def encoding(content: bytes) -> str:
-    """The declared encoding in lower case, `utf-8` when none. Raises PeerViolation when it is not allowed."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    found = _DECLARED.match(content.lstrip(b"\xef\xbb\xbf")[:200])
-    name = found[1].decode().lower() if found else "utf-8"
-    if name not in _ALLOWED | _CHINESE:
-        raise PeerViolation("xml.encoding_not_allowed", f"encoding {name} is not accepted; use UTF-8")
-    return name
-
-
-def _decoded(content: bytes) -> bytes:
-    """UTF-8 for the Chinese encodings, which libxml2 may read differently; other bytes as they are."""
-    name = encoding(content)
-    if name == "utf-16":
+def decoded(content: bytes, *, expect: str = "XML", charset: str | None = None) -> bytes:
+    """The page as UTF-8 after its first bytes were judged. Raises PeerViolation as `document` does."""
+    name = encoding(content, charset)
+    if name != "utf-8":
         try:
-            return _DECLARED.sub(b"", content.decode("utf-16").encode())
+            content = content.decode(name).encode()
         except UnicodeError as error:
-            raise PeerViolation("xml.malformed", f"bytes are not UTF-16: {error}") from None
-    if name not in _CHINESE:
-        return content
-    try:
-        return _DECLARED.sub(b"", content).decode("gb18030").encode()
-    except UnicodeDecodeError as error:
-        raise PeerViolation("xml.malformed", f"bytes are not {name}: {error.reason} at {error.start}") from None
+            raise PeerViolation("xml.malformed", f"{expect}: bytes are not {name}: {error}") from None
+    content = content.removeprefix(codecs.BOM_UTF8).lstrip(_SPACE)
+    if not content:
+        raise PeerViolation("page.empty", f"{expect}: the answer has no content")
+    start = _root_at(content)
+    if _HTML.match(content, start):
+        raise PeerViolation("page.html", f"{expect}: the answer is an HTML page (a login or error page?)")
+    if content[start : start + 9].upper() == b"<!DOCTYPE":
+        raise PeerViolation("xml.doctype_forbidden", f"{expect}: a DOCTYPE is not accepted")
+    return content
+
+
+def _root_at(content: bytes) -> int:
+    """Where the prolog's declaration, comments and instructions end: the only place for a DOCTYPE (2.8)."""
+    at = 0
+    while True:
+        while content[at : at + 1] in (b" ", b"\t", b"\r", b"\n"):
+            at += 1
+        if content.startswith(b"<!--", at):
+            end = content.find(b"-->", at + 4) + 3
+        elif content.startswith(b"<?", at):
+            end = content.find(b"?>", at + 2) + 2
+        else:
+            return at
+        if end < at:
+            return at
+        at = end
+
+
+def encoding(content: bytes, charset: str | None = None) -> str:
+    """Python's name of the page's encoding: by its mark, its declaration, the header, else UTF-8 (4.3.3, F.1).
+
+    Raises PeerViolation for one that is not allowed; GB2312 and GBK are read as GB18030, which contains both.
+    """
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise _refused("utf-32")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if content[:4] in (b"<\0?\0", b"\0<\0?"):
+        return "utf-16-le" if content[1] == 0 else "utf-16-be"
+    found = _DECLARED.match(content[:300].removeprefix(codecs.BOM_UTF8).lstrip(_SPACE))
+    name = found[1].decode().lower() if found else (charset or "").strip("\"' ").lower()
+    if not name or name in _UNICODE or (found is None and name in _HABIT):
+        return "utf-8"
+    if name in _CHINESE:
+        return "gb18030"
+    if found is None and name in _WIDE:
+        return _WIDE[name]
+    if name in _WIDE:
+        return "utf-8"  # the declaration could be read byte by byte, so it is wrong about itself
+    raise _refused(name)
+
+
+def _refused(name: str) -> PeerViolation:
+    return PeerViolation("xml.encoding_not_allowed", f"encoding {name} is not accepted; use UTF-8")
+
+
+def clean(text: str) -> str:
+    """Text without the characters XML cannot carry in any form (2.2)."""
+    return _CANNOT_CARRY.sub("", text)
 
 
 def escape(text: str) -> str:
-    """Text for XML content and attributes, without the characters XML cannot carry."""
+    """Clean text for element content and attributes; a carriage return survives only as a reference (2.11)."""
     text = _CANNOT_CARRY.sub("", text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    if _MARKED.search(text) is None:
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace('"', "&quot;").replace("\r", "&#13;")
+
+
+def unescape(text: str) -> str | None:
+    """Text with its references resolved once (4.6); None when one of them is not XML's own."""
+    if "&" not in text:
+        return text
+    if _REFERENCE.sub("", text).count("&"):
+        return None
+    try:
+        return _REFERENCE.sub(_character, text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _character(found: re.Match[str]) -> str:
+    if found[3]:
+        return _NAMED[found[3]]
+    character = chr(int(found[1], 16) if found[1] else int(found[2]))
+    if _CANNOT_CARRY.match(character):
+        raise ValueError("a reference to a character XML cannot carry")
+    return character

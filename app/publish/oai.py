@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from app.catalogue import queries
 from app.clock import iso, now
 from app.db import Database
-from app.protocol import oaipmh, vocab, xml
+from app.protocol import oaipmh, vocab
 from app.protocol.errors import CursorGone
 from app.protocol.record import restore
 from app.protocol.words import PLATFORM_CODE
@@ -97,23 +97,16 @@ def _checked(arguments: Mapping[str, str]) -> Callable[[_Door, Mapping[str, str]
 
 def _identify(door: _Door, _: Mapping[str, str]) -> str:
     first = queries.earliest(door.connection)
-    fields = {
-        "repositoryName": door.config.platform_name, "baseURL": f"{door.config.public_url.rstrip('/')}/oai",
-        "protocolVersion": "2.0", "adminEmail": door.config.admin_email,
-        "earliestDatestamp": iso(first if first is not None else now()),
-        "deletedRecord": "persistent", "granularity": "YYYY-MM-DDThh:mm:ssZ",
-    }  # fmt: skip
-    return "".join(f"<{name}>{xml.escape(value)}</{name}>" for name, value in fields.items())
+    earliest = iso(first if first is not None else now())
+    base_url = f"{door.config.public_url.rstrip('/')}/oai"
+    about = oaipmh.Identity("YYYY-MM-DDThh:mm:ssZ", "persistent", door.config.platform_name, base_url, earliest)
+    return oaipmh.identify(about, door.config.admin_email)
 
 
 def _formats(door: _Door, arguments: Mapping[str, str]) -> str:
     if "identifier" in arguments:
         _record(door, arguments["identifier"])
-    prefix, schema, namespace = FORMAT
-    return (
-        f"<metadataFormat><metadataPrefix>{prefix}</metadataPrefix><schema>{schema}</schema>"
-        f"<metadataNamespace>{namespace}</metadataNamespace></metadataFormat>"
-    )
+    return oaipmh.metadata_format(*FORMAT)
 
 
 def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
@@ -134,7 +127,7 @@ def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
         ("subject", "学科 Subjects"),
         *specs.items(),
     ]
-    return "".join(f"<set><setSpec>{spec}</setSpec><setName>{xml.escape(name)}</setName></set>" for spec, name in named)
+    return "".join(oaipmh.set_named(spec, name) for spec, name in named)
 
 
 def _get_record(door: _Door, arguments: Mapping[str, str]) -> str:
@@ -234,9 +227,7 @@ def _rendered(row: Any, *, deleted: bool, whole: bool) -> str:
     head = oaipmh.header(row.id, iso(row.modified_at), sets, deleted=deleted)
     if not whole:
         return head
-    if deleted:
-        return f"<record>{head}</record>"
-    return f"<record>{head}<metadata>{oaipmh.render_dc(restore(bytes(row.document)))}</metadata></record>"
+    return oaipmh.record(head, None if deleted else oaipmh.render_dc(restore(bytes(row.document))))
 
 
 _DATES = {"from", "until", "set", "resumptionToken"}

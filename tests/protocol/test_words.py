@@ -9,7 +9,7 @@ from lxml import etree
 from app.protocol import oaipmh, vocab
 from app.protocol.canonical import canonical, content_hash, element
 from app.protocol.connector import Fault
-from app.protocol.formats import read_dc
+from app.protocol.formats import read_oai_dc
 from app.protocol.record import Prepared, prepare
 from app.protocol.text import index_tokens, query_tokens
 
@@ -42,7 +42,7 @@ def test_what_is_rendered_as_oai_dc_is_read_back(title: str, description: str, k
     }
     namespace = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
     text = oaipmh.render_dc(record).replace("<oai_dc:dc", f"<oai_dc:dc {namespace}", 1)
-    draft = read_dc(etree.fromstring(text.encode()))
+    draft = read_oai_dc(etree.fromstring(text.encode()))
     assert (draft["title"], draft["description"]) == (title, description)
     assert draft.get("keywords", []) == record["keywords"]
 

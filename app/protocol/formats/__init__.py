@@ -1,0 +1,18 @@
+"""Metadata formats inside OAI-PMH, read into drafts of native records. What a source does not say stays unsaid."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from lxml import etree
+
+from app.protocol.connector import Draft
+from app.protocol.formats.dublin_core import read_nsdl_dc, read_oai_dc
+from app.protocol.formats.mods import read_mods
+
+READERS: Final[Mapping[str, Callable[[etree._Element], Draft]]] = {
+    "oai_dc": read_oai_dc,
+    "nsdl_dc": read_nsdl_dc,
+    "mods": read_mods,
+}
+
+__all__ = ["READERS", "read_mods", "read_nsdl_dc", "read_oai_dc"]

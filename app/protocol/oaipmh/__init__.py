@@ -1,0 +1,20 @@
+"""OAI-PMH 2.0: pages cut and rendered (openarchives.org/OAI/openarchivesprotocol.html, cited by section)."""
+
+from app.protocol.oaipmh.answers import Identity, Listing, Slice
+from app.protocol.oaipmh.reading import NAMESPACE, cut, identity, metadata
+from app.protocol.oaipmh.rendering import (
+    envelope,
+    error,
+    header,
+    identify,
+    metadata_format,
+    record,
+    render_dc,
+    resumption,
+    set_named,
+)
+
+__all__ = [
+    "NAMESPACE", "Identity", "Listing", "Slice", "cut", "envelope", "error", "header", "identify", "identity",
+    "metadata", "metadata_format", "record", "render_dc", "resumption", "set_named",
+]  # fmt: skip

@@ -1,0 +1,183 @@
+"""A page is cut into the exact bytes of its records and parsed without them.
+
+A record whose bytes are known then costs no parsing. In the parsed rest every record has left an empty `<record/>`
+behind: only if the tree shows them all, side by side in the list, was cutting by bytes the same as parsing. Any
+other page (prefixed elements, attributes on records, records inside records, a comment around one) takes the slow
+road, a full parse whose records are serialised again.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from lxml import etree
+
+from app.protocol import xml
+from app.protocol.errors import PeerViolation
+from app.protocol.oaipmh.answers import Identity, Listing, Slice
+
+NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
+_OAI: Final = f"{{{NAMESPACE}}}"
+_XML_SPACE: Final = " \t\r\n"
+_OPEN: Final = b"<record>"
+_CLOSE: Final = b"</record>"
+_HEADER: Final = re.compile(
+    rb"""<record>\s*<header(\s+status\s*=\s*(?:"deleted"|'deleted'))?\s*>"""
+    rb"""\s*<identifier>([^<\r]*)</identifier>\s*<datestamp>([^<&\r]*)</datestamp>"""
+)
+_NESTED: Final = re.compile(rb"<record[\s/>]")
+_OPAQUE: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+_NAME: Final = re.compile(rb"<([^\s>]+)")
+_NEUTRAL: Final = b"<records>"
+_LISTS: Final = ("ListRecords", "ListIdentifiers", "GetRecord")
+
+
+def cut(content: bytes, *, charset: str | None = None) -> Listing:
+    """A list page. Raises PeerViolation for anything that is not an OAI-PMH answer."""
+    content = xml.decoded(content, expect="OAI-PMH answer", charset=charset)
+    quick = _quick(content)
+    if quick is not None:
+        return quick
+    root = _answer(content)
+    listed = _list(root)
+    slices = [_parsed(node) for node in listed] if listed is not None else []
+    return _listing(root, _NEUTRAL, [item for item in slices if item is not None])
+
+
+def _quick(content: bytes) -> Listing | None:
+    """The page cut by bytes, None where only a parse can say what it holds."""
+    taken = _taken(content)
+    if taken is None:
+        return None
+    slices, rest = taken
+    try:
+        root = _answer(rest)
+    except PeerViolation as violation:
+        if violation.kind == "oai.namespace":
+            raise
+        return None  # the whole page may still be well-formed: its parse decides
+    listed = _list(root)
+    left = listed.findall(f"{_OAI}record") if listed is not None else []
+    if len(left) != len(slices) or any(len(node) or node.attrib or node.text for node in left):
+        return None
+    return _listing(root, _opening(root), slices) if left[0].nsmap == root.nsmap else None
+
+
+def _taken(content: bytes) -> tuple[list[Slice], bytes] | None:
+    """The records, and the page with an empty one in the place of each; None at the first unusual one."""
+    slices: list[Slice] = []
+    rest: list[bytes] = []
+    at = 0
+    while (start := content.find(_OPEN, at)) >= 0:
+        end = content.find(_CLOSE, start) + len(_CLOSE)
+        item = _sliced(content[start:end]) if end > start else None
+        if item is None:
+            return None
+        slices.append(item)
+        rest.append(content[at:start])
+        at = end
+    rest.append(content[at:])
+    return (slices, b"<record/>".join(rest)) if slices else None
+
+
+def _sliced(raw: bytes) -> Slice | None:
+    found = _HEADER.match(raw)
+    if found is None or _NESTED.search(raw, len(_OPEN)) or not _closed(raw):
+        return None
+    try:
+        identifier, datestamp = xml.unescape(found[2].decode()), found[3].decode()
+    except UnicodeDecodeError:
+        return None
+    if identifier is None or "]]>" in identifier:
+        return None
+    return Slice(identifier.strip(_XML_SPACE), datestamp.strip(_XML_SPACE), found[1] is not None, raw)
+
+
+def _closed(raw: bytes) -> bool:
+    """Whether every comment, CDATA section and instruction of a slice ends inside it: `<` starts nothing else there."""
+    if b"<!" not in raw and b"<?" not in raw:
+        return True
+    rest = _OPAQUE.sub(b"", raw)
+    return b"<!" not in rest and b"<?" not in rest
+
+
+def _parsed(node: etree._Element) -> Slice | None:
+    whole = node.tag == f"{_OAI}record"
+    header = node.find(f"{_OAI}header") if whole else node if node.tag == f"{_OAI}header" else None
+    if header is None:
+        return None
+    identifier = _text(header, "identifier")
+    raw = etree.tostring(node, encoding="utf-8", with_tail=False) if whole else b""
+    return Slice(identifier, _text(header, "datestamp"), header.get("status") == "deleted", raw)
+
+
+def _opening(root: etree._Element) -> bytes:
+    """A start tag with the root's namespaces and nothing that differs between pages."""
+    names = sorted((prefix or "", uri) for prefix, uri in root.nsmap.items())
+    spaces = "".join(f' xmlns{":" if prefix else ""}{prefix}="{xml.escape(uri)}"' for prefix, uri in names)
+    return f"<OAI-PMH{spaces}>".encode()
+
+
+def _list(root: etree._Element) -> etree._Element | None:
+    return next((node for name in _LISTS if (node := root.find(_OAI + name)) is not None), None)
+
+
+def _text(node: etree._Element, name: str) -> str:
+    return (node.findtext(_OAI + name) or "").strip(_XML_SPACE)
+
+
+def _listing(root: etree._Element, context: bytes, slices: list[Slice]) -> Listing:
+    listed = _list(root)
+    token = listed.find(f"{_OAI}resumptionToken") if listed is not None else None
+    total = token.get("completeListSize", "") if token is not None else ""
+    count = int(total) if total.isascii() and total.isdigit() and len(total) < 16 else None
+    text = (token.text or "").strip(_XML_SPACE) if token is not None else ""
+    verb = listed.tag.removeprefix(_OAI) if listed is not None else None
+    return Listing(_text(root, "responseDate"), context, slices, text or None, count, _error(root), verb)
+
+
+def _answer(content: bytes) -> etree._Element:
+    """The root of an OAI-PMH answer; a foreign namespace is refused by its name (3.2)."""
+    root = xml.document(content, expect="OAI-PMH answer")
+    if root.tag != f"{_OAI}OAI-PMH":
+        namespace, _, name = root.tag.rpartition("}")
+        shown = namespace.lstrip("{") or "(none)"
+        raise PeerViolation(
+            "oai.namespace", f"root element {name} of namespace {shown} instead of OAI-PMH of {NAMESPACE}"
+        )
+    return root
+
+
+def _error(root: etree._Element) -> tuple[str, str] | None:
+    """The answer's OAI error, if any (3.6)."""
+    error = root.find(f"{_OAI}error")
+    return (error.get("code", ""), (error.text or "").strip(_XML_SPACE)) if error is not None else None
+
+
+def identity(content: bytes, *, charset: str | None = None) -> Identity | None:
+    """An Identify answer; None where the repository answers with an OAI error instead. Raises PeerViolation."""
+    root = _answer(xml.decoded(content, expect="answer to Identify", charset=charset))
+    found = root.find(f"{_OAI}Identify")
+    if found is None:
+        if _error(root) is not None:
+            return None
+        raise PeerViolation("oai.identify", "the answer to Identify has no Identify element")
+    names = ("granularity", "deletedRecord", "repositoryName", "baseURL", "earliestDatestamp")
+    return Identity(*(_text(found, name) for name in names))
+
+
+def metadata(raws: Sequence[bytes], context: bytes) -> Iterator[etree._Element | None]:
+    """The metadata's root element of each record, None where there is none; one parse for all.
+
+    Raises PeerViolation when the bytes together are not as many records.
+    """
+    opening = context or _NEUTRAL
+    name = _NAME.match(opening)
+    closing = b"</" + (name[1] if name else b"") + b">"
+    # The bar behind each slice shows that it was one element: an empty one and a double one would shift the others.
+    records = list(xml.document(opening + b"".join([raw + b"|" for raw in raws]) + closing, expect="record"))
+    if len(records) != len(raws) or any(record.tail != "|" for record in records):
+        raise PeerViolation("xml.malformed", "the bytes of a record are not one element")
+    for record in records:
+        holder = record.find(f"{_OAI}metadata")
+        yield next(iter(holder), None) if holder is not None else None
