@@ -81,7 +81,7 @@ def _seconds(text: str) -> int:
 @app.command()
 def init() -> None:
     """Create or migrate the database; the first time prints the administrator's key."""
-    settings, database = _open()
+    _, database = _open()
     schema.upgrade(database)
     with database.write() as connection:
         if queries.value(connection, "admin_key_hash") is None:
@@ -90,7 +90,6 @@ def init() -> None:
             connection.execute(about.insert(), row)
             print(f"administrator's key (shown once): {key}")
     screen.print(f"database ready: {database.url.render_as_string(hide_password=True)}")
-    del settings
 
 
 @app.command()

@@ -19,7 +19,9 @@ from app.publish import ix, oai, rest
 from app.settings import Settings
 from app.web import Reading, install, json, problem
 
-PROBLEMS = Path(__file__).parent.parent / "docs" / "problems.md"
+_HERE = Path(__file__).parent
+# Shipped inside the package by the wheel; in a checkout it stands with the other documentation.
+PROBLEMS = next((p for p in (_HERE / "problems.md", _HERE.parent / "docs" / "problems.md") if p.exists()), Path())
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -77,7 +79,7 @@ def _operations(app: FastAPI) -> None:
     @app.get("/problems/{kind}", tags=["operations"])
     def problem_page(kind: str) -> Response:
         """What a kind of problem means: cause, example, remedy."""
-        for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.exists() else ():
+        for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.is_file() else ():
             if section.split("\n", 1)[0].strip().strip("`") == kind:
                 return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
         return problem(404, "not_found", "there is no such kind of problem")

@@ -142,10 +142,11 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
         origin = service.Origin(run.feed["id"], run.run_id, province_of(run.feed["platform"][2:8]), native)
         outcome = service.apply(connection, batch.arrivals, origin)
         refused = batch.refused + _conflicts(outcome, fresh, ids)
-        quarantine.store(connection, run.feed["id"], run.run_id, refused, page.context)
         present = [ids[id(entry)] for entry in puts]
         brake.returned(connection, run.feed["id"], present)
-        quarantine.cleared(connection, run.feed["id"], batch.arrivals, run.source, native, entries)
+        bad = {id(entry) for entry, _ in refused}
+        quarantine.cleared(connection, run.feed["id"], [e.identifier for e in puts if id(e) not in bad])
+        quarantine.store(connection, run.feed["id"], run.run_id, refused, page.context)
         gone = [ids[id(entry)] for entry in _current(connection, [e for e in entries if e.deleted], ids)]
         gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit") if gone else 0
         if page.listing is not None:

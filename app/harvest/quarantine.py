@@ -36,17 +36,11 @@ def store(
     connection.execute(rejection.insert(), rows)
 
 
-def cleared(
-    connection: Connection, feed_id: int, arrivals: Sequence[service.Arrival], source: Source, native: bool,
-    entries: Sequence[Entry],
-) -> None:  # fmt: skip
-    """Entries that came again and were accepted leave the quarantine."""
+def cleared(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
+    """Entries that came again and are good now leave the quarantine."""
     open_one = select(rejection.c.id).where(rejection.c.feed_id == feed_id, rejection.c.state == "open").limit(1)
-    if arrivals and connection.execute(open_one).first():
-        accepted = {arrival.record.id for arrival in arrivals}
-        prefix = "" if native else f"ix:{source.platform}:{source.key}/"
-        names = [e.identifier for e in entries if native or prefix + e.identifier in accepted]
-        _forget(connection, feed_id, [name for name in names if not native or name in accepted])
+    if identifiers and connection.execute(open_one).first():
+        _forget(connection, feed_id, identifiers)
 
 
 def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:

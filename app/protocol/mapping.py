@@ -1,7 +1,7 @@
 """The crosswalk of a feed as data: source paths to fields, constants, joins, defaults and term tables.
 
 A mapping also says what of a source does not count (data section 0, finding 2): `volatile` paths are left out
-and lists at `unordered` paths are sorted before a source record is compared with its earlier form.
+and lists at `unordered` paths are sorted before the fields are filled, so that neither can change a record.
 """
 
 import re
@@ -99,9 +99,12 @@ def compile(document: dict[str, Any]) -> Callable[[Draft], tuple[Draft, list[str
     own vocabulary step looks into them first, so that a term is resolved in one place.
     """
     mapping = checked(document)
+    prepared = normaliser(document) if mapping.volatile or mapping.unordered else None
     plan = [(name, rule, _steps(rule.source) if rule.source else None) for name, rule in mapping.fields.items()]
 
     def apply(source: Draft) -> tuple[Draft, list[str]]:
+        if prepared is not None:
+            source = orjson.loads(prepared(source))
         draft: Draft = {}
         for name, rule, path in plan:
             value = rule.constant if path is None else _shape(name, rule, _walk([source], path))

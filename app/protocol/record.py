@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Draft, Fault
+from app.protocol.text import rule
 
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Long = Annotated[str, Field(min_length=1, max_length=20_000)]
@@ -109,9 +110,12 @@ FACETS: Final = ("subject", "stage", "grade", "type", "edition", "languages")
 FACET_NAMES: Final = {"languages": "language"}
 
 _validate = TypeAdapter(Record).validate_python
-# Escapes of C0 controls as orjson writes them (\t and \n stay), C1 controls and the two BMP noncharacters.
-_FORBIDDEN: Final = re.compile(rb"\\u00[01]|\\[bfr]|\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]|\xef\xb7[\x90-\xaf]|\x7f")
-_FORBIDDEN_TEXT: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
+# Where the text rule may be broken: C0 controls as orjson escapes them (\t and \n stay), C1, noncharacters.
+# One scan of the bytes instead of one a value; `text.rule` then judges and names the place.
+_SUSPECT: Final = re.compile(
+    rb"\\u00[01]|\\[bfr]|\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]|\xef\xb7[\x90-\xaf]|\x7f"
+    rb"|[\xf0-\xf4][\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def prepare(
         return _fault(error)
     except (orjson.JSONEncodeError, TypeError):
         return _forbidden(content)
-    if _FORBIDDEN.search(document) and (fault := _forbidden(content)).path:
+    if _SUSPECT.search(document) and (fault := _forbidden(content)).path:
         return fault
     flags += [*flagged, *(f"missing:{name}" for name in MANDATORY if name not in content)]
     return Prepared(
@@ -234,20 +238,18 @@ def _unique(values: Any) -> list[Any]:
 def _fault(error: ValidationError) -> Fault:
     first = error.errors(include_url=False)[0]
     path = ".".join(str(step) for step in first["loc"])
-    rule = {"extra_forbidden": "record.unknown_field", "string_too_long": "record.too_long"}.get(
+    broken = {"extra_forbidden": "record.unknown_field", "string_too_long": "record.too_long"}.get(
         first["type"], "record.wrong_type"
     )
-    return Fault(rule, first["msg"], path, str(first.get("input"))[:200], "validate")
+    return Fault(broken, first["msg"], path, str(first.get("input"))[:200], "validate")
 
 
 def _forbidden(content: Any, path: str = "") -> Fault:
     """The first text with a character the text rule refuses; an empty path when there is none."""
     if isinstance(content, str):
-        if found := _FORBIDDEN_TEXT.search(content):
-            code = ord(found[0])
-            rule = "text.surrogate" if 0xD800 <= code <= 0xDFFF else "text.control"
+        if (broken := rule(content)) is not None:
             shown = content[:100].encode("ascii", "backslashreplace").decode()
-            return Fault(rule, f"U+{code:04X} at position {found.start()}", path or "-", shown, "validate")
+            return Fault(broken, "the text holds a character the text rule refuses", path or "-", shown, "validate")
         return Fault("", "")
     pairs: Sequence[tuple[Any, Any]] = ()
     if isinstance(content, dict):

@@ -36,13 +36,6 @@ class Job(StrEnum):
     REPLAY = "replay"
 
 
-class Op(StrEnum):
-    """What happened to a record at its position of the change order (IX/1 section 3.2)."""
-
-    PUT = "put"
-    DELETE = "delete"
-
-
 def record_id(platform: str, feed_key: str, identifier: str) -> str:
     """The hub's identifier of a bridged record: `ix:{platform}:{feed key}/{the source's own identifier}`.
 

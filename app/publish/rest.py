@@ -1,6 +1,5 @@
 """REST under /api/v1: platforms, feeds, runs, refusals, held changes, records, search, facets, status."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,7 +17,6 @@ from app.monitor import status as monitor
 from app.platforms import service as platforms
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, NotFound
-from app.protocol.record import restore
 from app.web import Admin, Config, Reading, Tx, json, seal, unseal
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
@@ -302,8 +300,3 @@ def _before(secret: bytes, kind: str, cursor: str) -> int | None:
 def _page(secret: bytes, kind: str, found: list[dict[str, Any]], limit: int, key: str) -> Response:
     more, items = len(found) > limit, found[:limit]
     return json({"items": items, "next": seal(secret, kind, items[-1][key]) if more else None})
-
-
-def documents(rows: list[Any]) -> Iterator[dict[str, Any]]:
-    """The records behind rows."""
-    return (restore(bytes(row.document)) for row in rows)

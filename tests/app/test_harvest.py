@@ -220,3 +220,20 @@ def test_an_old_deletion_does_not_undo_a_newer_record(database: Database) -> Non
         stale = True
         report = hub.harvest(feed)
     assert (report["unchanged"], report["tombstoned"], hub.live()) == (5, 0, 60)
+
+
+def test_a_mended_record_leaves_the_quarantine_whatever_its_identifier(sqlite: Database) -> None:
+    hub, mended = Hub(sqlite), False
+    good, bad = face(_demo("oai-pmh", 150)), face(_demo("oai-pmh", 150, "bad records"))
+
+    def answer(path: str) -> Answer:
+        status, headers, body = (good if mended else bad)(path)
+        return status, headers, body.replace(b"<identifier>oai:", "<identifier>目录 ".encode())
+
+    with ReplayServer(answer) as url:
+        feed = hub.feed("oai-pmh", _config("oai-pmh", url))
+        assert hub.harvest(feed)["rejected"] == 1
+        mended = True
+        assert hub.harvest(feed, "full")["created"] == 1
+    with sqlite.read() as connection:
+        assert runs.rejections(connection, feed) == []

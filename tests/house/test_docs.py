@@ -57,12 +57,14 @@ def test_commit_stands_in_one_file_and_the_http_client_in_two() -> None:
     }
 
 
-def test_the_contract_is_the_one_that_is_published() -> None:
+def test_the_contract_is_the_one_that_is_published(tmp_path: Path) -> None:
     import orjson
 
     from app.main import create
 
-    made = orjson.dumps(create(Settings(), harvest=False).openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    made = orjson.dumps(
+        create(Settings(data_dir=tmp_path), harvest=False).openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    )
     assert (ROOT / "openapi" / "hub.json").read_bytes().strip() == made, "run `make openapi`"
 
 

@@ -88,7 +88,16 @@ def test_an_unknown_term_stays_as_it_came_and_is_flagged() -> None:
 def test_a_control_character_is_refused_by_place(character: str) -> None:
     fault = prepare({"title": f"好{character}课"}, "ix:P-110000-01:a/1")
     assert isinstance(fault, Fault)
-    assert (fault.rule, fault.path) == ("text.control", "title")
+    assert (fault.rule, fault.path) == ("text.nul" if character == "\0" else "text.control", "title")
+
+
+@given(st.sampled_from([0xFFFE, 0xFFFF, 0xFDD0, 0x1FFFE, 0xAFFFF, 0x10FFFF]), st.booleans())
+def test_a_noncharacter_of_any_plane_is_refused_by_place(code: int, nested: bool) -> None:
+    text = f"好{chr(code)}课"
+    draft = {"title": "课", "keywords": ["x", text]} if nested else {"title": text}
+    fault = prepare(draft, "ix:P-110000-01:a/1")
+    assert isinstance(fault, Fault)
+    assert (fault.rule, fault.path) == ("text.noncharacter", "keywords.1" if nested else "title")
 
 
 def test_minority_scripts_and_joiners_stay_byte_equal() -> None:
