@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -96,22 +97,26 @@ _SHAPES = {
 }  # fmt: skip
 
 
-def _page(figures: dict[str, int], feeds: list[dict[str, object]]) -> str:
-    rows = "".join(
-        f"<tr><td>{_SHAPES[str(feed['state'])]} <small>{feed['state']}</small><td>{escape(str(feed['name']))}"
-        f"<td>{feed['platform']}<td>{feed['connector']}<td class=n>{feed['records']:,}"
-        f"<td class=n>{'' if feed['lag_s'] is None else str(feed['lag_s']) + ' s'}"
-        f"<td>{escape(str((feed['error'] or {}).get('detail') or '')[:120])}"  # type: ignore[attr-defined]
-        for feed in feeds
-    )
+def _page(figures: dict[str, int], feeds: list[dict[str, Any]]) -> str:
+    rows = "".join(_row(feed) for feed in feeds)
     sums = "".join(f"<li><b>{value:,}</b> {_FIGURES[name]}" for name, value in figures.items())
     return (
         "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>互通</title><style>{_STYLE}</style><h1>互通 <small>Hutong</small></h1><ul>{sums}</ul>"
-        "<table><thead><tr><th>状态 State<th>资源源 Feed<th>平台 Platform<th>方式 Kind<th>记录 Records"
-        f"<th>距上次成功 Lag<th>原因 Cause<tbody>{rows}</table>"
+        "<table><thead><tr><th>状态 State<th>资源源 Feed<th class=w>平台 Platform<th class=w>方式 Kind<th>记录 Records"
+        f"<th class=w>距上次成功 Lag<th class=c>原因 Cause<tbody>{rows}</table>"
         "<p><a href=/api/v1/status>JSON</a> · <a href=/docs>API</a> · <a href='/oai?verb=Identify'>OAI-PMH</a> · "
         "<a href=/.well-known/ix>IX/1</a></html>"
+    )
+
+
+def _row(feed: dict[str, Any]) -> str:
+    cause = feed["held"] or (feed["error"] or {}).get("detail") or ""
+    lag = "" if feed["lag_s"] is None else f"{feed['lag_s']} s"
+    return (
+        f"<tr><td>{_SHAPES[feed['state']]} <small>{feed['state']}</small><td>{escape(feed['name'])}"
+        f"<td class=w>{feed['platform']}<td class=w>{feed['connector']}<td class=n>{feed['records']:,}"
+        f"<td class='n w'>{lag}<td class=c>{escape(cause[:160])}"
     )
 
 
@@ -122,8 +127,9 @@ _FIGURES = {
 _STYLE = (
     "body{font:14px/1.5 'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',system-ui,sans-serif;margin:24px;"
     "background:#f6f5f1;color:#1d2021;max-width:1200px}table{border-collapse:collapse;background:#fffefb;width:100%}"
-    "td,th{padding:4px 12px;border-bottom:1px solid #e2dfd6;text-align:left}.n{text-align:right;"
+    "td,th{padding:4px 12px;border-bottom:1px solid #e2dfd6;text-align:left}.w,.n,td:first-child{white-space:nowrap}.n{text-align:right;"
     "font-variant-numeric:tabular-nums}small{color:#555b60}ul{display:flex;flex-wrap:wrap;gap:24px;padding:0;list-style:none}"
     "b{font-size:18px}a{color:#1f5d7a}"
+    "@media(max-width:700px){body{margin:12px}.w{display:none}td,th{padding:4px 6px}ul{gap:4px 16px}}"
     "@media(prefers-color-scheme:dark){body{background:#15181a;color:#eceae4}table{background:#1c2023}small{color:#b3b8bb}a{color:#86c2dd}}"
 )

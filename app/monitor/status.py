@@ -15,26 +15,27 @@ LADDER = ("held", "failing", "late", "never run", "running", "healthy", "paused"
 def feeds_status(connection: Connection) -> list[dict[str, Any]]:
     """Feeds with state, lag in seconds, last error; those that need a person first."""
     at = now(connection)
-    waiting = set(connection.execute(select(held.c.feed_id).where(held.c.state == "pending")).scalars())
+    pending = select(held.c.feed_id, held.c.cause).where(held.c.state == "pending").order_by(held.c.id)
+    waiting: dict[int, str] = {row.feed_id: row.cause for row in connection.execute(pending)}
     latest = select(func.max(run.c.id)).group_by(run.c.feed_id)
     last = {row.feed_id: row for row in connection.execute(select(run).where(run.c.id.in_(latest)))}
     counts = tallies(connection)
-    found = [_status(feed, last.get(feed["id"]), feed["id"] in waiting, at, counts) for feed in feeds(connection)]
+    found = [_status(feed, last.get(feed["id"]), waiting.get(feed["id"]), at, counts) for feed in feeds(connection)]
     return sorted(found, key=lambda item: LADDER.index(item["state"]))
 
 
-def _status(feed: dict[str, Any], last: Any, waits: bool, at: int, counts: dict[str, int]) -> dict[str, Any]:
+def _status(feed: dict[str, Any], last: Any, waits: str | None, at: int, counts: dict[str, int]) -> dict[str, Any]:
     lag = (at - feed["succeeded_at"]) // 1_000_000 if feed["succeeded_at"] else None
     return {
         "feed": feed["id"], "platform": feed["platform"], "name": feed["name"], "connector": feed["connector"],
-        "state": _word(feed, last, waits, at, lag), "lag_s": lag, "every_s": feed["every_s"],
+        "held": waits, "state": _word(feed, last, waits, at, lag), "lag_s": lag, "every_s": feed["every_s"],
         "records": counts.get(f"feed={feed['id']}", 0),
         "last_run": last.id if last else None, "last_status": last.status if last else None,
         "error": {"kind": last.error_kind, "detail": last.error} if last is not None and last.error_kind else None,
     }  # fmt: skip
 
 
-def _word(feed: dict[str, Any], last: Any, waits: bool, at: int, lag: int | None) -> str:
+def _word(feed: dict[str, Any], last: Any, waits: str | None, at: int, lag: int | None) -> str:
     if feed["state"] != "active":
         return "paused"
     if waits:
