@@ -130,10 +130,9 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
     ids = {id(entry): identity(run.source, entry, native) for entry in entries}
     puts = [entry for entry in entries if not entry.deleted]
     key = source_key(run.source, page.context)
-    hashes = {id(entry): source_hash(entry.raw, key) for entry in puts}
     with run.engine.database.read() as connection:
         stored = service.known(connection, [ids[id(entry)] for entry in puts]) if puts else {}
-    fresh = [entry for entry in puts if not _repeat(stored.get(ids[id(entry)]), hashes[id(entry)])]
+    fresh = [entry for entry in puts if not _repeat(stored.get(ids[id(entry)]), entry, key)]
     batch = run.engine.prepare(run.source, fresh, page.context)
     _refuse_schema_change(batch, len(puts))
     with run.engine.database.write() as connection:
@@ -172,8 +171,8 @@ def _current(connection: Connection, entries: list[Entry], ids: Mapping[int, str
     ]
 
 
-def _repeat(stored: Any, digest: bytes) -> bool:
-    return stored is not None and stored.live == 1 and bytes(stored.source_hash) == digest
+def _repeat(stored: Any, entry: Entry, key: bytes) -> bool:
+    return stored is not None and stored.live == 1 and bytes(stored.source_hash) == source_hash(entry.raw, key)
 
 
 def _conflicts(outcome: service.Outcome, entries: list[Entry], ids: Mapping[int, str]) -> list[tuple[Entry, Fault]]:

@@ -4,7 +4,7 @@ The reader walks the elements once and asks each for its tag and text only: it r
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from lxml import etree
@@ -19,18 +19,21 @@ _GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    draft: dict[str, Any] = {}
-    for node in metadata:
-        text = node.text
-        if len(node):
-            text = words(node)
-        if text and (text := text.strip()):
-            take = TAKES.get(node.tag.rpartition("}")[2])
-            if take is not None:
-                take(draft, text)
-    if keywords := draft.get("keywords"):
-        draft.setdefault("subject", keywords[0][:200])
-    return draft
+    return draft(
+        (node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata
+    )
+
+
+def draft(elements: Iterable[tuple[str, str]]) -> Draft:
+    """A draft of (local name, text) in the order of the record; the namespaces do not count."""
+    made: dict[str, Any] = {}
+    for name, text in elements:
+        take = TAKES.get(name)
+        if take is not None and (text := text.strip()):
+            take(made, text)
+    if keywords := made.get("keywords"):
+        made.setdefault("subject", keywords[0][:200])
+    return made
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:
