@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create_engine, event, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create_engine, event, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -104,7 +104,11 @@ def insert_missing(connection: Connection, table: Any) -> Any:
 
 
 def load(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], keys: Sequence[str] = ()
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    keys: Sequence[str] = (),
 ) -> None:
     """Inserts rows (tuples in the order of `columns`); with `keys`, a row that exists takes the new values.
 
@@ -117,12 +121,13 @@ def load(
     tail = _conflict(columns, keys) if keys else ""
     if connection.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}){tail}", rows)  # type: ignore[arg-type]
+        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}){tail}", rows)
         return
-    with connection.connection.cursor() as cursor:
+    driver: Any = connection.connection
+    with driver.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS load_{table} (LIKE {table}) ON COMMIT DELETE ROWS")
         cursor.execute(f"DELETE FROM load_{table}")
-        with cursor.copy(f"COPY load_{table} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+        with cursor.copy(f"COPY load_{table} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
         cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM load_{table}{tail}")
@@ -136,7 +141,9 @@ def _conflict(columns: Sequence[str], keys: Sequence[str]) -> str:
 def among(connection: Connection, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     """`column IN values` with one bound value however many there are; found through the column's index."""
     if connection.dialect.name == "sqlite":
-        listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
-        found: ColumnElement[bool] = column.in_(select(listed.c.value))
+        each = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+        found: ColumnElement[bool] = column.in_(select(each.c.value))
         return found
-    return column == any_(list(values))  # type: ignore[no-any-return]
+    listed = literal(list(values), postgresql.ARRAY(column.type))
+    same: ColumnElement[bool] = column == any_(listed)
+    return same

@@ -63,8 +63,8 @@ def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequen
         made = [(r["pk"], " ".join(_words(r)), " ".join(_facets(r["terms"])), r["terms"]) for r in rows]
         load(connection, "search", ("rowid", "words", "facets", "terms"), made)
     else:
-        made = [(r["pk"], _vector(_words(r), _facets(r["terms"])), r["terms"]) for r in rows]
-        load(connection, "search", ("pk", "tsv", "terms"), made)
+        vectors = [(r["pk"], _vector(_words(r), _facets(r["terms"])), r["terms"]) for r in rows]
+        load(connection, "search", ("pk", "tsv", "terms"), vectors)
 
 
 def _words(row: dict[str, Any]) -> list[str]:

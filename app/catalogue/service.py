@@ -266,7 +266,9 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
         for term in _counted(*kind):
             counted[term] += by
     terms = sorted(term for term, by in counted.items() if by)
-    stored = dict(connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all())  # type: ignore[arg-type]
+    stored = dict(
+        connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all()
+    )
     load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
 
 

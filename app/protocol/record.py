@@ -110,6 +110,8 @@ FACETS: Final = ("subject", "stage", "grade", "type", "edition", "languages")
 FACET_NAMES: Final = {"languages": "language"}
 
 _validate = TypeAdapter(Record).validate_python
+
+
 class Prepared(NamedTuple):
     """A record ready to be stored: canonical bytes and everything that is derived from them."""
 

@@ -19,9 +19,7 @@ _GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    return draft(
-        (node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata
-    )
+    return draft((node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata)
 
 
 def draft(elements: Iterable[tuple[str, str]]) -> Draft:
