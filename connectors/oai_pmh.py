@@ -40,6 +40,10 @@ class OaiPmh(Connector):
         """The connector that lists every identifier of the same repository, for a reconciliation from `{}`."""
         return OaiIdentifiers.model_validate(self.model_dump())
 
+    def pick(self, identifiers: Sequence[str]) -> "OaiRecords":
+        """The connector that asks for these records one by one (4.1)."""
+        return OaiRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
+
     def request(self, checkpoint: Checkpoint) -> Request:
         """Identify first in every run, then the list, then its tokens, which stand alone (3.5)."""
         if "identity" not in checkpoint:
@@ -77,13 +81,14 @@ class OaiPmh(Connector):
         if page.token and len(page.token) > TOKEN_LIMIT:
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
         entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
-        started = checkpoint.get("started") or page.response_date
+        begins, started = "started" not in checkpoint, checkpoint.get("started") or page.response_date
         listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
             after = {**checkpoint, "started": started, "token": page.token, **_progress(checkpoint, page)}
-            return Page(entries, after, False, page.context, listing, None, page.total)
+            return Page(entries, after, False, page.context, listing, None, page.total, begins)
         complete = frozenset({listing}) if listing else None
-        return Page(entries, self._next(started, checkpoint), True, page.context, listing, complete, page.total)
+        following = self._next(started, checkpoint)
+        return Page(entries, following, True, page.context, listing, complete, page.total, begins)
 
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
@@ -152,6 +157,34 @@ class OaiIdentifiers(OaiPmh):
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """A listing of identifiers is complete whatever the repository says of deletions."""
         return "from" not in checkpoint
+
+
+class OaiRecords(OaiPmh):
+    """GetRecord for each of `identifiers`; one that the repository does not know (any more) brings nothing.
+
+    Checkpoint: `at`, the place of the next identifier. Not a kind of its own: a reconciliation asks for it.
+    """
+
+    verb: ClassVar[str] = "GetRecord"
+    identifiers: tuple[str, ...]
+
+    def request(self, checkpoint: Checkpoint) -> Request:
+        """The next record."""
+        wanted = self.identifiers[checkpoint.get("at", 0)]
+        return self._ask({"verb": self.verb, "identifier": wanted, "metadataPrefix": self.prefix})
+
+    def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
+        """One page of one record, or of none."""
+        content = response.content()
+        if response.status >= 400 and not _speaks(content):
+            kind = PeerUnavailable if response.status >= 500 else PeerRefused
+            raise kind(f"HTTP {response.status} from {response.url}")
+        page = oaipmh.cut(content, charset=_charset(response))
+        if page.error is not None and page.error[0] not in ("idDoesNotExist", "cannotDisseminateFormat"):
+            raise PeerViolation(f"oai.{page.error[0] or 'error'}", f"the repository answers {': '.join(page.error)}")
+        at = checkpoint.get("at", 0) + 1
+        entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
+        yield Page(entries, {"at": at}, at >= len(self.identifiers), page.context)
 
 
 def _speaks(content: bytes) -> bool:

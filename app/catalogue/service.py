@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import digests, search
-from app.catalogue.tables import departure, moment, position, record, tally
+from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import among, load, now, upsert
 from app.protocol.canonical import element
 from app.protocol.record import Prepared
@@ -58,6 +58,8 @@ class _Change(NamedTuple):
     old: Any
     text: str
 
+
+KEPT = 20  # earlier states of a record
 
 _KNOWN = (
     record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
@@ -118,10 +120,14 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
             outcome.conflicts.append(id)
             continue
         elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
-            touched.append({"key": old.pk, "source": arrival.source_hash})
+            touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
         setattr(outcome, verdict, getattr(outcome, verdict) + 1)
     if touched:  # other bytes, same meaning: remembered, so that they need no parsing next time; no position
-        statement = update(record).where(record.c.pk == bindparam("key")).values(source_hash=bindparam("source"))
+        statement = (
+            update(record)
+            .where(record.c.pk == bindparam("key"))
+            .values(source_hash=bindparam("source"), stamp=bindparam("told"))
+        )
         connection.execute(statement, touched)
     _write(connection, changes)
     return outcome
@@ -190,6 +196,7 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
         for c in changes
     ]
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
+    _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", _COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
@@ -197,11 +204,25 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
     search.remove(connection, [change.old.pk for change in changes])
+    _archive(connection, changes)
     _place(connection, changes)
     names = ("run_id", "version", "live", "seq", "modified_at")
     statement = update(record).where(record.c.pk == bindparam("key")).values({n: bindparam(f"new_{n}") for n in names})
     connection.execute(statement, [{"key": c.row["pk"], **{f"new_{n}": c.row[n] for n in names}} for c in changes])
     _account(connection, changes)
+
+
+def _archive(connection: Connection, changes: list[_Change]) -> None:
+    """Keeps the states that are about to be replaced, the newest KEPT of each record; new records cost nothing."""
+    pks = [change.old.pk for change in changes if change.old is not None]
+    if not pks:
+        return
+    names = [column.name for column in history.c]
+    earlier = select(*(record.c[name] for name in names)).where(among(connection, record.c.pk, pks))
+    connection.execute(history.insert().from_select(names, earlier))
+    newer = history.alias()
+    number = select(func.count()).where(newer.c.pk == history.c.pk, newer.c.seq > history.c.seq).scalar_subquery()
+    connection.execute(delete(history).where(among(connection, history.c.pk, pks), number >= KEPT))
 
 
 def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:

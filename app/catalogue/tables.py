@@ -35,6 +35,20 @@ record = Table(
     Index("record_feed", "feed_id", "live"),
 )
 
+history = Table(
+    "history",
+    metadata,
+    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("live", SmallInteger, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    comment="earlier states of records that have changed, for people; the newest state is the record itself",
+)
+
 position = Table(
     "position",
     metadata,

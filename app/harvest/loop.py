@@ -14,6 +14,7 @@ from app.feeds.leases import Lease
 from app.harvest import brake, runs
 from app.harvest.pages import Engine, Run, ahead, steps
 from app.harvest.prepare import Source, reading
+from app.harvest.reconcile import reconcile
 from app.harvest.store import store
 from app.protocol.connector import Checkpoint
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled
@@ -29,9 +30,12 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job)
+    run = Run(engine, lease, run_id, feed, source, reading(source).connector)
+    swept = job == Job.COMPARE or (job == Job.RECONCILE and run.connector.sweep() is not None)
+    work = reconcile if swept else _pages
     error: HutongError | None = None
     try:
-        _pages(Run(engine, lease, run_id, feed, source, reading(source).connector), job)
+        work(run, job)
     except LeaseLost:
         raise
     except PeerThrottled as throttled:
@@ -49,7 +53,7 @@ def _pages(run: Run, job: str) -> None:
     checkpoint: Checkpoint = run.feed["checkpoint"] or {}
     with run.engine.database.read() as connection:
         begun = runs.by_id(connection, run.run_id)["pages"] > 0
-    if job == Job.FULL and not begun:
+    if job in (Job.FULL, Job.RECONCILE) and not begun:
         checkpoint = run.connector.fresh(checkpoint)
     for step in ahead(steps(run, checkpoint), run.engine.ahead):
         counts = store(run, step)

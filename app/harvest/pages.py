@@ -17,7 +17,7 @@ from app.feeds.leases import Lease
 from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
-from app.protocol.connector import Checkpoint, Connector, Entry, Page
+from app.protocol.connector import Checkpoint, Connector, Entry, Page, Request
 from app.protocol.errors import PeerThrottled, PeerUnavailable
 
 TRANSACTION = 500  # records; larger ones make other writers wait
@@ -63,7 +63,8 @@ class Run(NamedTuple):
 class Step(NamedTuple):
     """What one transaction stores: at most TRANSACTION entries of a page; the last one moves the checkpoint.
 
-    `ids` are the hub's, in the order of `entries`; `fresh` the places of those whose bytes are not known yet.
+    `ids` are the hub's, in the order of `entries`; `fresh` the places of those whose bytes are not known yet;
+    `begins` a listing that is read anew.
     """
 
     page: Page
@@ -73,17 +74,24 @@ class Step(NamedTuple):
     batch: Callable[[], Batch]
     traffic: Mapping[str, int]
     last: bool
+    begins: bool
 
 
 def steps(run: Run, checkpoint: Checkpoint) -> Iterator[Step]:
-    """Everything from a checkpoint to the end. Raises what fetching and reading raise, after the pages before it."""
+    """Everything from a checkpoint to the end, ready to be stored. Raises what `pages` raises."""
+    for page, traffic in pages(run, run.connector, checkpoint):
+        yield from _cut(run, page, traffic)
+
+
+def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tuple[Page, Mapping[str, int]]]:
+    """Pages and what they cost. Raises what fetching and reading raise, after the pages before it."""
     done = False
     while not done:
-        fetched = _fetch(run, checkpoint)
+        fetched = _fetch(run, connector.request(checkpoint))
         traffic = {"requests": fetched.requests, "bytes": fetched.bytes}
         with fetched.response.body:
-            for page in run.connector.read(checkpoint, fetched.response):
-                yield from _cut(run, page, traffic)
+            for page in connector.read(checkpoint, fetched.response):
+                yield page, traffic
                 checkpoint, done, traffic = page.checkpoint, page.done, {}
 
 
@@ -101,8 +109,7 @@ def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
     yield from waiting
 
 
-def _fetch(run: Run, checkpoint: Checkpoint) -> Fetched:
-    request = run.connector.request(checkpoint)
+def _fetch(run: Run, request: Request) -> Fetched:
     for pause in (*RETRIES, None):
         try:
             return run.engine.fetcher.fetch(request)
@@ -126,10 +133,11 @@ def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:
     starts = range(0, max(len(entries), 1), TRANSACTION)
     for start in starts:
         last = start == starts[-1]
-        yield _step(run, page, entries[start : start + TRANSACTION], traffic if last else {}, last)
+        part = entries[start : start + TRANSACTION]
+        yield Step(page, part, *_prepared(run, page, part), traffic if last else {}, last, page.begins and start == 0)
 
 
-def _step(run: Run, page: Page, entries: list[Entry], traffic: Mapping[str, int], last: bool) -> Step:
+def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], list[int], Callable[[], Batch]]:
     ids = [identity(run.source, entry, run.connector.native) for entry in entries]
     key = source_key(run.source, page.context)
     puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
@@ -140,8 +148,7 @@ def _step(run: Run, page: Page, entries: list[Entry], traffic: Mapping[str, int]
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
         if not entry.deleted and not _repeat(stored.get(id), entry, key)
     ]
-    batch = run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
-    return Step(page, entries, ids, fresh, batch, traffic, last)
+    return ids, fresh, run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
 
 
 def _repeat(stored: Any, entry: Entry, key: bytes) -> bool:

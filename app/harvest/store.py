@@ -62,6 +62,8 @@ def _deleted(connection: Connection, run: Run, step: Step) -> int:
     present = [id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted]
     brake.returned(connection, run.feed["id"], present)
     if step.page.listing is not None:
+        if step.begins:
+            brake.forget(connection, run.feed["id"], frozenset({step.page.listing}))
         brake.sight(connection, run.feed["id"], step.page.listing, present)
     named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     if not named:

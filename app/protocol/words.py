@@ -33,6 +33,7 @@ class Job(StrEnum):
     HARVEST = "harvest"
     FULL = "full"
     RECONCILE = "reconcile"
+    COMPARE = "compare"
     REPLAY = "replay"
 
 

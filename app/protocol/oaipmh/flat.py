@@ -1,7 +1,7 @@
 """Flat metadata read from its bytes: what most repositories send needs no tree.
 
 A record is flat when its bytes are `<record>`, a plain header, `<metadata>` and one element that holds nothing but
-childless elements with a declared prefix and no attribute beside `xml:lang`. Anything else (comments, CDATA, carriage
+childless elements and attributes with declared prefixes. Anything else (comments, CDATA, carriage
 returns, other references than XML's own, a bare `>`, an `<about>`) answers None and is left to the parser, so
 that a record means the same on both roads: a property test holds them together.
 """
@@ -21,7 +21,10 @@ _HEAD: Final = re.compile(
     re.ASCII,
 )
 _TAIL: Final = re.compile(r"\s*</metadata>\s*</record>", re.ASCII)
-_START: Final = re.compile(r"(([A-Za-z_][\w.-]*):([A-Za-z_][\w.-]*))(?: xml:lang=\"[\w-]*\")?", re.ASCII)
+_START: Final = re.compile(
+    r"(([A-Za-z_][\w.-]*):([A-Za-z_][\w.-]*))((?:\s+(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*=\"[^\"<>&]*\")*)", re.ASCII
+)
+_ATTRIBUTE: Final = re.compile(r"(?:([\w.-]*):)?([\w.-]+)=\"", re.ASCII)
 # Bytes of what XML 1.0 can carry (2.2), without the carriage return that a parser turns into a line feed (2.11).
 _CARRIED: Final = bytes(code for code in range(256) if code >= 0x20 or code in b"\t\n")
 _NAMES_LIMIT: Final = 1000
@@ -69,10 +72,14 @@ class _Names(dict[str, tuple[str, str]]):
     def __init__(self, prefixes: frozenset[str]) -> None:
         super().__init__()
         self.prefixes = prefixes
+        self.allowed = prefixes | {"", "xml"}
 
     def __missing__(self, start: str) -> tuple[str, str]:
         found = _START.fullmatch(start)
         if found is None or found[2] not in self.prefixes or len(self) >= _NAMES_LIMIT:
+            raise KeyError(start)
+        attributes = _ATTRIBUTE.findall(found[4])
+        if len(set(attributes)) < len(attributes) or {prefix for prefix, _ in attributes} - self.allowed:
             raise KeyError(start)
         self[start] = found[3], f"/{found[1]}"
         return self[start]
