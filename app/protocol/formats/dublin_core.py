@@ -9,12 +9,17 @@ from typing import Any, Final
 
 from lxml import etree
 
+from app.protocol import vocab
 from app.protocol.connector import Draft
 
 Take = Callable[[dict[str, Any], str], None]
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
 _CATALOG: Final = re.compile(r"(?:urn:|info:)?(isbn|issn|doi|hdl|handle|ark|oai)[:/ ]\s*(?=\S)", re.IGNORECASE)
 _GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
+# OpenAIRE's dates of an embargo stand among the dc:date of a repository and say nothing of publication.
+_EMBARGO: Final = "info:eu-repo/date/embargo"
+_NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undetermined"})
+"""ISO 639-2 codes (and their names) that name no language."""
 
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
@@ -28,8 +33,15 @@ def read_oai_dc(metadata: etree._Element) -> Draft:
             take = TAKES.get(node.tag.rpartition("}")[2])
             if take is not None:
                 take(draft, text)
+    return settled(draft)
+
+
+def settled(draft: Draft) -> Draft:
+    """The draft with each keyword once and a subject: the first keyword our list of subjects knows, else the first."""
     if keywords := draft.get("keywords"):
-        draft.setdefault("subject", keywords[0][:200])
+        draft["keywords"] = keywords = list(dict.fromkeys(keywords))
+        known = (word for word in keywords if vocab.resolve("subject", word) is not None)
+        draft.setdefault("subject", next(known, keywords[0])[:200])
     return draft
 
 
@@ -85,8 +97,27 @@ def _identifier(draft: dict[str, Any], text: str) -> None:
     draft.setdefault("identifiers", []).append({**item, "entry": item["entry"][:4000]})
 
 
+def _language(draft: dict[str, Any], text: str) -> None:
+    if text.casefold() not in _NO_LANGUAGE:
+        draft.setdefault("languages", []).append(text[:200])
+
+
 def _date(draft: dict[str, Any], text: str) -> None:
-    draft.setdefault("published", text[:200])
+    if not text.startswith(_EMBARGO):
+        draft.setdefault("published", text[:200])
+
+
+def _issued(draft: dict[str, Any], text: str) -> None:
+    """The date that says of itself that it is one of publication counts, wherever it stands."""
+    draft["published"] = text[:200]
+
+
+def _standard(draft: dict[str, Any], text: str) -> None:
+    """The first standard is the record's own; further ones (a record can name dozens) are relations."""
+    if "curriculum_standard" in draft:
+        _related("conformsTo")(draft, text)
+    else:
+        draft["curriculum_standard"] = text[:1000]
 
 
 def _rights(draft: dict[str, Any], text: str) -> None:
@@ -105,14 +136,20 @@ def _level(draft: dict[str, Any], text: str) -> None:
         draft.setdefault("stage", text[:200])
 
 
+_RELATIONS: Final = (
+    "relation", "source", "isPartOf", "hasPart", "references", "isReferencedBy", "isVersionOf", "hasVersion",
+    "replaces", "isReplacedBy", "requires", "isRequiredBy", "isFormatOf", "hasFormat",
+)  # fmt: skip
 TAKES: Final[dict[str, Take]] = {
-    "title": _title, "alternative": _listed("alt_titles", 1000), "language": _listed("languages", 200),
-    "subject": _listed("keywords", 1000), "description": _description, "abstract": _description,
+    "title": _title, "alternative": _listed("alt_titles", 1000), "language": _language,
+    "subject": _listed("keywords", 1000), "coverage": _listed("keywords", 1000), "temporal": _listed("keywords", 1000),
+    "spatial": _listed("region_scope", 200), "description": _description, "abstract": _description,
     "type": _listed("type", 200), "format": _listed("format", 1000), "medium": _listed("format", 1000),
-    "audience": _listed("audience", 200), "educationLevel": _level, "identifier": _identifier,
+    "extent": _listed("format", 1000), "audience": _listed("audience", 200), "mediator": _listed("audience", 200),
+    "educationLevel": _level, "conformsTo": _standard, "identifier": _identifier,
     "creator": _person("creator"), "contributor": _person("contributor"), "publisher": _person("publisher"),
-    "date": _date, "issued": _date, "created": _date, "available": _date, "hasVersion": _related("hasVersion"),
+    "rightsHolder": _person("rightsHolder"),
+    "date": _date, "issued": _issued, "created": _date, "available": _date,
     "rights": _rights, "license": _rights, "accessRights": _rights,
-    "relation": _related("relation"), "isPartOf": _related("isPartOf"), "hasPart": _related("hasPart"),
-    "references": _related("references"), "isVersionOf": _related("isVersionOf"), "source": _related("source"),
+    **{name: _related(name) for name in _RELATIONS},
 }  # fmt: skip
