@@ -18,6 +18,10 @@ _CATALOG: Final = re.compile(r"(?:urn:|info:)?(isbn|issn|doi|hdl|handle|ark|oai)
 _GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
 # OpenAIRE's dates of an embargo stand among the dc:date of a repository and say nothing of publication.
 _EMBARGO: Final = "info:eu-repo/date/embargo"
+_FOREIGN: Final = re.compile("[\r\x80-\x9f]")
+_WINDOWS: Final = {
+    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (129, 141, 143, 144, 157)
+}
 _NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undetermined"})
 """ISO 639-2 codes (and their names) that name no language."""
 
@@ -29,7 +33,7 @@ def read_oai_dc(metadata: etree._Element) -> Draft:
         text = node.text
         if len(node):
             text = words(node)
-        if text and (text := text.strip()):
+        if text and (text := mended(text.strip())):
             take = TAKES.get(node.tag.rpartition("}")[2])
             if take is not None:
                 take(draft, text)
@@ -40,7 +44,7 @@ def settled(draft: Draft) -> Draft:
     """The draft with each keyword once and a subject: the first keyword our list of subjects knows, else the first."""
     if keywords := draft.get("keywords"):
         draft["keywords"] = keywords = list(dict.fromkeys(keywords))
-        known = (word for word in keywords if vocab.resolve("subject", word) is not None)
+        known = (word for word in keywords if len(word) <= 200 and vocab.resolve("subject", word) is not None)
         draft.setdefault("subject", next(known, keywords[0])[:200])
     return draft
 
@@ -52,7 +56,18 @@ def read_nsdl_dc(metadata: etree._Element) -> Draft:
 
 def words(node: etree._Element) -> str:
     """All text inside an element, in one line."""
-    return " ".join("".join(map(str, node.itertext())).split())
+    return mended(" ".join("".join(map(str, node.itertext())).split()))
+
+
+def mended(text: str) -> str:
+    """Text whose line ends are `\\n` and whose C1 controls are what their writer saw: Windows-1252.
+
+    Real catalogues hold both (`&#13;`, `&#x92;`); the text rule would refuse the whole record. HTML reads such
+    references alike (13.2.5.80). A control that Windows-1252 has no character for stays, and is refused by name.
+    """
+    if text.isprintable() or not _FOREIGN.search(text):
+        return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_WINDOWS)
 
 
 def _listed(field: str, limit: int) -> Take:

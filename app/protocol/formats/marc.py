@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from lxml import etree
 
 from app.protocol.connector import Draft
-from app.protocol.formats.dublin_core import TAKES, settled
-from app.protocol.formats.marc_fields import DEFAULT_ROLE, MARC21, RELATORS, TYPES, UNIMARC
+from app.protocol.formats.dublin_core import TAKES, mended, settled
+from app.protocol.formats.marc_fields import MARC21, RELATORS, TYPES, UNIMARC
 
 # Marks around words that sorting skips (UNIMARC NSB and NSE, also in their MARC-8 places): nothing that is shown.
 _UNSORTED: Final = dict.fromkeys((0x88, 0x89, 0x98, 0x9C))
@@ -21,6 +21,7 @@ _UNSORTED: Final = dict.fromkeys((0x88, 0x89, 0x98, 0x9C))
 _BEFORE_NEXT: Final = re.compile(r"\s*[/:;,=]+\s*$")
 _STOP: Final = re.compile(r"(?<=\w\w)\.$")
 _YEAR: Final = re.compile(r"(\d{4})")
+_HAN: Final = re.compile("[\u3400-\u9fff]")
 _ISBN: Final = re.compile(r"[0-9M][0-9Xx-]+")
 
 
@@ -96,7 +97,7 @@ def _fields(record: etree._Element) -> list[_Field]:
     for node in record:
         if _local(node) != "datafield":
             continue
-        subfields = [(part.get("code", ""), (part.text or "").translate(_UNSORTED).strip()) for part in node]
+        subfields = [(part.get("code", ""), mended((part.text or "").translate(_UNSORTED).strip())) for part in node]
         tag = node.get("tag", "")
         linked = next((text[:3] for code, text in subfields if code == "6"), "") if tag == "880" else ""
         found.append(
@@ -120,7 +121,7 @@ def _read(record: etree._Element, family: dict[str, tuple[str, str]]) -> dict[st
 
 
 def _shorn(text: str) -> str:
-    return _STOP.sub("", _BEFORE_NEXT.sub("", text)).strip()
+    return text if "://" in text else _STOP.sub("", _BEFORE_NEXT.sub("", text)).strip()
 
 
 def _joined(element: str) -> Callable[[dict[str, Any], _Field, str], None]:
@@ -167,12 +168,21 @@ def _languages(draft: dict[str, Any], field: _Field, codes: str) -> None:
 
 
 def _person(draft: dict[str, Any], field: _Field, codes: str) -> None:
-    by = ", " if field.tag in ("700", "701", "702") and len(codes) == 2 else " "
-    name = field.joined(codes, by)
-    stated = next((text for text in [*field.all("4"), *field.all("e")] if text), "")
-    role = RELATORS.get(stated.lower(), _shorn(stated)) or DEFAULT_ROLE.get(field.tag, "contributor")
+    """`abcq author`: the subfields of the name, and the role of a heading that states none ($4, $e)."""
+    code, _, default = codes.partition(" ")
+    name = field.joined(code)
+    stated = next(iter([*field.all("4"), *field.all("e")]), "")
+    role = RELATORS.get(stated.lower()) or _shorn(stated) or default
     if name:
         draft.setdefault("contributors", []).append({"role": role[:200], "name": name[:1000]})
+
+
+def _heading(draft: dict[str, Any], field: _Field, codes: str) -> None:
+    """A personal name of UNIMARC: entry element and the rest, `Ozaki, Yei`; written together in Han."""
+    family, rest = field.joined("a"), field.joined("b")
+    name = family + rest if _HAN.match(family) else ", ".join(part for part in (family, rest) if part)
+    whole = [("a", name), *(part for part in field.subfields if part[0] not in "ab")]
+    _person(draft, field._replace(subfields=whole), codes)
 
 
 def _imprint(draft: dict[str, Any], field: _Field, codes: str) -> None:
@@ -209,7 +219,7 @@ def _address(draft: dict[str, Any], field: _Field, codes: str) -> None:
 
 _ACTIONS: Final[dict[str, Callable[[dict[str, Any], _Field, str], None]]] = {
     "title": _title, "alternative": _joined("alternative"), "number": _number, "languages": _languages,
-    "person": _person, "imprint": _imprint, "edition": _edition, "extent": _joined("extent"),
+    "person": _person, "heading": _heading, "imprint": _imprint, "edition": _edition, "extent": _joined("extent"),
     "description": _joined("description"), "audience": _joined("audience"), "rights": _joined("rights"),
     "licence": _each("rights"), "keywords": _each("subject"), "genre": _each("type"), "related": _related,
     "address": _address,

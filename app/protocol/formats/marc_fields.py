@@ -7,13 +7,13 @@ from typing import Final
 
 MARC21: Final[dict[str, tuple[str, str]]] = {
     "020": ("number", "ISBN"), "022": ("number", "ISSN"), "024": ("number", ""), "041": ("languages", "a"),
-    "100": ("person", "abcq"), "110": ("person", "ab"), "111": ("person", "acd"),
+    "100": ("person", "abcq author"), "110": ("person", "ab author"), "111": ("person", "acd author"),
     "245": ("title", "abnp"), "246": ("alternative", "abnp"), "130": ("alternative", "anp"), "240": ("alternative", "anp"),
     "250": ("edition", "ab"), "260": ("imprint", "bc"), "264": ("imprint", "bc"), "300": ("extent", "abc"),
     "490": ("related", "series"), "506": ("rights", "a"), "520": ("description", "ab"), "521": ("audience", "a"),
     "540": ("licence", "au"), "600": ("keywords", "a"), "610": ("keywords", "a"), "650": ("keywords", "axyz"),
     "651": ("keywords", "axyz"), "653": ("keywords", "a"), "655": ("genre", "a"),
-    "700": ("person", "abcq"), "710": ("person", "ab"), "711": ("person", "acd"),
+    "700": ("person", "abcq contributor"), "710": ("person", "ab contributor"), "711": ("person", "acd contributor"),
     "773": ("related", "isPartOf"), "774": ("related", "hasPart"), "775": ("related", "isVersionOf"),
     "776": ("related", "isFormatOf"), "780": ("related", "replaces"), "785": ("related", "isReplacedBy"),
     "787": ("related", "relation"), "856": ("address", "u"),
@@ -27,23 +27,14 @@ UNIMARC: Final[dict[str, tuple[str, str]]] = {
     "512": ("alternative", "aehi"), "517": ("alternative", "aehi"), "540": ("alternative", "aehi"),
     "600": ("keywords", "a"), "601": ("keywords", "a"), "605": ("keywords", "a"), "606": ("keywords", "axyz"),
     "607": ("keywords", "axyz"), "608": ("genre", "a"), "610": ("keywords", "a"),
-    "700": ("person", "ab"), "701": ("person", "ab"), "702": ("person", "ab"),
-    "710": ("person", "ab"), "711": ("person", "ab"), "712": ("person", "ab"), "856": ("address", "u"),
+    "700": ("heading", "a author"), "701": ("heading", "a author"), "702": ("heading", "a contributor"),
+    "710": ("person", "ab author"), "711": ("person", "ab author"), "712": ("person", "ab contributor"), "856": ("address", "u"),
 }  # fmt: skip
 TYPES: Final = {
     "a": "text", "b": "text", "c": "notated music", "d": "notated music", "e": "map", "f": "map",
     "g": "MovingImage", "i": "sound", "j": "sound", "k": "StillImage", "l": "software", "m": "software",
 }  # fmt: skip
 """Type of record (leader 06). Both families agree on these; `l` is UNIMARC's code for electronic resources."""
-DEFAULT_ROLE: Final = {
-    "100": "author",
-    "110": "author",
-    "700": "author",
-    "701": "author",
-    "710": "author",
-    "711": "author",
-}
-"""What an unnamed role of a heading is; 700 and 710 are added entries in MARC 21, but nearly always of authors."""
 RELATORS: Final = {
     "aut": "author", "cre": "creator", "ctb": "contributor", "edt": "editor", "trl": "translator", "ill": "illustrator",
     "pbl": "publisher", "com": "compiler", "nrt": "narrator", "drt": "director", "cmp": "composer", "aui": "author",

@@ -131,6 +131,14 @@ def _cost(draft: Draft, node: Node) -> None:
         draft.setdefault("price", "免费")
 
 
+def _rights(draft: Draft, node: Node) -> None:
+    """6.3: a statement with its translations, of which the first counts, and addresses of a licence among them."""
+    strings = values.strings(node)
+    statements = [text for text in strings if not text.startswith(("http://", "https://"))]
+    for text in [*statements[:1], *(text for text in strings if text not in statements)]:
+        TAKES["rights"](draft, text)
+
+
 def _relation(draft: Draft, node: Node) -> None:
     """7: kind and target, by identifier else by description."""
     kind = next((text for part in values.at(node, "kind") if (text := values.term(part))), "relation")
@@ -203,5 +211,5 @@ _CATEGORIES: Final[Mapping[str, Mapping[str, Callable[[Draft, Node], None]]]] = 
         "learningresourcetype": _vocabulary("type"), "educationalresourcetype": _vocabulary("type"),
         "intendedenduserrole": _vocabulary("audience"), "context": _vocabulary("educationLevel"),
     },
-    "rights": {"cost": _cost, "description": _first("rights")},
+    "rights": {"cost": _cost, "description": _rights},
 }  # fmt: skip

@@ -6,6 +6,8 @@ from typing import Final
 
 from lxml import etree
 
+from app.protocol.formats.dublin_core import mended
+
 Node = etree._Element
 _LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 _CARD: Final = re.compile(r"^(FN|N|ORG)(?:;[^:\n]*)?:(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -28,7 +30,7 @@ def at(node: Node, *path: str) -> Iterator[Node]:
 
 def content(node: Node) -> str:
     """All text inside an element; line ends stay, edges go."""
-    return "".join(map(str, node.itertext())).strip()
+    return mended("".join(map(str, node.itertext())).strip())
 
 
 def texts(node: Node, *path: str) -> list[str]:
