@@ -15,6 +15,14 @@ from app.protocol.errors import PeerViolation
 
 NAMESPACE: Final = "urn:hutong:ix:1:record"
 
+SCHEMA: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
+<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="{NAMESPACE}">
+  <xs:element name="record" type="xs:string">
+    <xs:annotation><xs:documentation>One IX/1 record: its canonical JSON (RFC 8785) as text.</xs:documentation></xs:annotation>
+  </xs:element>
+</xs:schema>
+"""
+
 
 def read_ix(metadata: etree._Element) -> Draft | Fault:
     """The record as its origin wrote it; the origin's identifier becomes one of `identifiers`, for this hub's own id

@@ -5,16 +5,24 @@ from typing import Any, Final
 
 from app.protocol.jsonld import nodes
 
-_BEST: Final = frozenset({"LearningResource", "Course", "Quiz", "SyllabusStatement", "EducationalOccupationalProgram"})
+_BEST: Final = frozenset(
+    {"LearningResource", "Course", "CourseInstance", "Quiz", "Syllabus", "HowTo", "EducationalOccupationalProgram"}
+)
 _GOOD: Final = frozenset(
     {
         "CreativeWork", "Book", "Chapter", "Article", "ScholarlyArticle", "TechArticle", "VideoObject", "AudioObject",
-        "MediaObject", "DigitalDocument", "PresentationDigitalDocument", "TextDigitalDocument", "Dataset", "HowTo",
+        "MediaObject", "DigitalDocument", "PresentationDigitalDocument", "TextDigitalDocument", "Dataset",
         "SoftwareApplication", "WebApplication", "MobileApplication", "VideoGame", "Game", "CreativeWorkSeries",
-        "PodcastEpisode", "PodcastSeries", "Thesis", "Report", "Map", "MathSolver", "Collection", "ImageObject",
+        "PodcastEpisode", "PodcastSeries", "Thesis", "Report", "Map", "MathSolver", "Collection", "ImageObject", "ImageGallery", "Photograph",
     }
 )  # fmt: skip
 _PAGES: Final = frozenset({"WebPage", "ItemPage", "FAQPage", "WebContent", "BlogPosting", "NewsArticle"})
+_AROUND: Final = frozenset(
+    {
+        "BreadcrumbList", "ItemList", "ListItem", "Organization", "CollegeOrUniversity", "EducationalOrganization",
+        "School", "Person", "WebSite", "SearchAction", "SiteNavigationElement", "WPHeader", "WPFooter", "ContactPoint",
+    }
+)  # fmt: skip
 _LEARNING: Final = ("learningResourceType", "educationalLevel", "educationalAlignment", "teaches", "educationalUse")
 LIMIT: Final = 1000
 """Nodes of one page that are looked at."""
@@ -39,6 +47,14 @@ def choose(blocks: Sequence[Any], page: str = "") -> dict[str, Any] | None:
         main = known.get(nodes.identifier(main), main)
         chosen = dict(main) if _rank(main, page)[0] > 1 else chosen
     return {key: _resolved(value, known) for key, value in chosen.items()}
+
+
+def described(node: dict[str, Any], page: str = "") -> dict[str, Any] | None:
+    """One block that a caller has chosen: taken whatever it is, unless it is known for what only surrounds a resource."""
+    kinds = set(nodes.types(node))
+    if "@graph" in node or kinds & _PAGES or (kinds and kinds <= _AROUND):
+        return choose([node], page)
+    return node
 
 
 def _nodes(blocks: Any, depth: int = 4) -> Iterator[dict[str, Any]]:

@@ -64,9 +64,14 @@ def text(value: Any, depth: int = DEPTH) -> str:
     return next((found for found in labels(value, depth - 1)), "") or identifier(value)
 
 
-def texts(value: Any) -> list[str]:
-    """The texts of all values of a property."""
-    return [found for item in values(value) if (found := text(item))]
+def texts(value: Any, *keys: str) -> list[str]:
+    """The texts of all values of a property; in a node, `keys` are looked into before its name."""
+    return [found for item in values(value) if (found := _under(item, keys) or text(item))]
+
+
+def _under(item: Any, keys: tuple[str, ...]) -> str:
+    bare = plain(item) if keys and isinstance(item, dict) else {}
+    return next((found for key in keys if (found := text(bare.get(key)))), "")
 
 
 def labels(node: Node, depth: int = DEPTH) -> Iterator[str]:

@@ -30,7 +30,7 @@ def read(node: Any, *, page: str = "", profile: str | None = None) -> Draft | Fa
     """
     if not isinstance(node, (dict, list)):
         return Fault("jsonld.shape", "a block is an object or a list of objects", "", str(node)[:200])
-    chosen = choosing.choose(node if isinstance(node, list) else [node], page)
+    chosen = choosing.choose(node, page) if isinstance(node, list) else choosing.described(node, page)
     if profile == "amb" and (broken := faults(node if isinstance(node, dict) else chosen)):
         return broken[0]
     if chosen is None:
