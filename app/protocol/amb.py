@@ -50,7 +50,7 @@ def faults(node: Any) -> list[Fault]:
 
 
 def _fault(rule: str, detail: str, at: str, value: Any = "") -> Fault:
-    return Fault(f"amb.{rule}", detail, at, str(value)[:200], "validate")
+    return Fault(rule, detail, at, str(value)[:200], "validate")
 
 
 def _at(path: str, step: str | int) -> str:
@@ -78,11 +78,11 @@ def _many(check: Check, holds: tuple[str, ...] = ()) -> Check:
             for number, item in enumerate(value):
                 yield from check(item, _at(at, number))
         else:
-            yield _fault("array", "a list is needed, also for one value", at, value)
+            yield _fault("amb.array", "a list is needed, also for one value", at, value)
             yield from check(value, at)
         items = value if isinstance(value, list) else [value]
         if holds and not any(isinstance(item, dict) and _starts(item.get("id"), holds) for item in items):
-            yield _fault("scheme", f"no concept of {' or '.join(holds)} is among the values", at, value)
+            yield _fault("amb.scheme", f"no concept of {' or '.join(holds)} is among the values", at, value)
 
     return checked
 
@@ -96,13 +96,13 @@ def _object(declared: Mapping[str, Check], needed: tuple[str, ...] = (), either:
 
     def check(value: Any, at: str) -> Iterator[Fault]:
         if not isinstance(value, dict):
-            yield _fault("object", "an object is needed", at, value)
+            yield _fault("amb.object", "an object is needed", at, value)
             return
         for name in needed:
             if name not in value:
-                yield _fault("missing", f"{name} is needed here", _at(at, name))
+                yield _fault("amb.missing", f"{name} is needed here", _at(at, name))
         if either and not any(name in value for name in either):
-            rule = "media_url" if "contentUrl" in either else "identity"
+            rule = "amb.media_url" if "contentUrl" in either else "amb.identity"
             yield _fault(rule, f"one of {', '.join(either)} is needed", at, value)
         for name, inner in declared.items():
             if name in value:
@@ -114,7 +114,7 @@ def _object(declared: Mapping[str, Check], needed: tuple[str, ...] = (), either:
 def _labels(value: Any, at: str) -> Iterator[Fault]:
     """Labels by language: `{"de": "Kurs"}`."""
     if not isinstance(value, dict) or not all(isinstance(label, str) for label in value.values()):
-        yield _fault("labels", "labels are an object of language and text", at, value)
+        yield _fault("amb.labels", "labels are an object of language and text", at, value)
         return
     for tag in value:
         yield from _language(tag, at)
@@ -124,12 +124,12 @@ def _default_language(value: Any, at: str) -> Iterator[Fault]:
     """`@context`: a list that holds AMB's context and a default language; more may stand there."""
     entries = value if isinstance(value, list) else [value]
     if CONTEXT not in entries:
-        yield _fault("context", f"the context {CONTEXT} is needed", at, value)
+        yield _fault("amb.context", f"the context {CONTEXT} is needed", at, value)
     named = [
         (n, entry["@language"]) for n, entry in enumerate(entries) if isinstance(entry, dict) and "@language" in entry
     ]
     if not named:
-        yield _fault("default_language", 'a default language is needed: {"@language": "de"}', at, value)
+        yield _fault("amb.default_language", 'a default language is needed: {"@language": "de"}', at, value)
     for number, tag in named:
         yield from _language(tag, _at(_at(at, number), "@language"))
 
@@ -137,12 +137,12 @@ def _default_language(value: Any, at: str) -> Iterator[Fault]:
 def _resource_type(value: Any, at: str) -> Iterator[Fault]:
     yield from _many(_class)(value, at)
     if isinstance(value, list) and "LearningResource" not in value:
-        yield _fault("learning_resource", "LearningResource must be among the types", at, value)
+        yield _fault("amb.learning_resource", "LearningResource must be among the types", at, value)
 
 
 def _boolean(value: Any, at: str) -> Iterator[Fault]:
     if not isinstance(value, bool):
-        yield _fault("boolean", "true or false is needed", at, value)
+        yield _fault("amb.boolean", "true or false is needed", at, value)
 
 
 def _is_date(text: str) -> bool:
@@ -156,7 +156,7 @@ def _is_date(text: str) -> bool:
 
 
 def _one_of(*names: str) -> Check:
-    return _matching("class", f"one of {', '.join(names)} is needed", names.__contains__)
+    return _matching("amb.class", f"one of {', '.join(names)} is needed", names.__contains__)
 
 
 def _concept(ids: tuple[str, ...] = (), *, closed: bool = False) -> Check:
@@ -165,21 +165,21 @@ def _concept(ids: tuple[str, ...] = (), *, closed: bool = False) -> Check:
     def named(value: Any, at: str) -> Iterator[Fault]:
         yield from _uri(value, at)
         if ids and not (value in ids if closed else _starts(value, ids)):
-            yield _fault("concept", f"a concept of {' or '.join(ids)} is needed", at, value)
+            yield _fault("amb.concept", f"a concept of {' or '.join(ids)} is needed", at, value)
 
     return _object({"id": named, "type": _one_of("Concept"), "prefLabel": _labels}, ("id",))
 
 
-_text = _matching("text", "a text is needed", lambda _: True)
-_uri = _matching("uri", "a URI is needed", _URI.match)
-_date = _matching("date", "a date is needed: 2026-03-01 or 2026-03-01T08:00:00Z", _is_date)
+_text = _matching("amb.text", "a text is needed", lambda _: True)
+_uri = _matching("amb.uri", "a URI is needed", _URI.match)
+_date = _matching("amb.date", "a date is needed: 2026-03-01 or 2026-03-01T08:00:00Z", _is_date)
 _language = _matching(
-    "language", "a language of two letters is needed (ISO 639-1)",
+    "amb.language", "a language of two letters is needed (ISO 639-1)",
     lambda text: len(text) == 2 and text.isascii() and text.islower() and langcodes.tag_is_valid(text),
 )  # fmt: skip
-_class = _matching("class", "the name of a schema.org class is needed, not its IRI", _CLASS.match)
+_class = _matching("amb.class", "the name of a schema.org class is needed, not its IRI", _CLASS.match)
 _digits = _matching(
-    "digits", "a whole number without unit is needed, as text", lambda text: re.fullmatch("[0-9]+", text)
+    "amb.digits", "a whole number without unit is needed, as text", lambda text: re.fullmatch("[0-9]+", text)
 )
 _AFFILIATION = _object({"type": _one_of("Organization"), "id": _uri, "name": _text}, ("name", "type"))
 _AGENT = {"id": _uri, "name": _text, "honorificPrefix": _text, "affiliation": _AFFILIATION}
@@ -187,12 +187,12 @@ _PERSON = _object({**_AGENT, "type": _one_of("Person", "Organization")}, ("name"
 _FUNDER = _object({**_AGENT, "type": _one_of("Person", "FundingScheme", "Organization")}, ("name", "type"))
 _PROVIDER = _object({"id": _uri, "type": _text, "name": _text}, ("id",))
 _LICENSE = _object(
-    {"id": _matching("licence", "an open licence is needed: CC, GNU, Apache, MIT or BSD", _LICENCE.match)}, ("id",)
+    {"id": _matching("amb.licence", "an open licence is needed: CC, GNU, Apache, MIT or BSD", _LICENCE.match)}, ("id",)
 )
 _MEDIUM = {
     "contentUrl": _uri, "embedUrl": _uri, "contentSize": _digits, "bitrate": _digits,
-    "encodingFormat": _matching("media_type", "a media type is needed: video/mp4", _MEDIA.match),
-    "sha256": _matching("hash", "64 hexadecimal digits are needed", lambda text: re.fullmatch("[0-9A-Fa-f]{64}", text)),
+    "encodingFormat": _matching("amb.media_type", "a media type is needed: video/mp4", _MEDIA.match),
+    "sha256": _matching("amb.hash", "64 hexadecimal digits are needed", lambda text: re.fullmatch("[0-9A-Fa-f]{64}", text)),
 }  # fmt: skip
 _PLACES = ("contentUrl", "embedUrl")
 _PART = _object({"id": _uri, "type": _resource_type, "name": _text}, ("id",))
@@ -224,7 +224,7 @@ _RESOURCE = _object(
         "conditionsOfAccess": _concept(_ACCESS, closed=True), "interactivityType": _concept(_ACTIVITY, closed=True),
         "license": _LICENSE, "isAccessibleForFree": _boolean, "image": _uri, "keywords": _many(_text),
         "inLanguage": _many(_language), "dateCreated": _date, "datePublished": _date, "dateModified": _date,
-        "duration": _matching("duration", "an ISO 8601 duration is needed: PT47M58S", _DURATION.match),
+        "duration": _matching("amb.duration", "an ISO 8601 duration is needed: PT47M58S", _DURATION.match),
         "encoding": _many(_object({**_MEDIUM, "type": _one_of("MediaObject")}, ("type",), _PLACES)),
         "trailer": _object({**_MEDIUM, "type": _one_of("VideoObject", "AudioObject")}, ("type",), _PLACES),
         "caption": _many(_CAPTION), "isBasedOn": _many(_ORIGIN), "isPartOf": _many(_PART), "hasPart": _many(_PART),

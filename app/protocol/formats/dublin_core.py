@@ -144,11 +144,18 @@ def _rights(draft: dict[str, Any], text: str) -> None:
 
 
 def _level(draft: dict[str, Any], text: str) -> None:
-    """dcterms educationLevel holds stages and grades alike; the first stage counts."""
+    """dcterms educationLevel holds stages and grades alike; of stages the first that our list knows counts.
+
+    Many records begin with a setting (`Informal Education`) and name their stages behind it.
+    """
     if _GRADE.match(text):
         draft.setdefault("grade", []).append(text[:200])
-    else:
-        draft.setdefault("stage", text[:200])
+    elif "stage" not in draft or (_stage(text) and not _stage(draft["stage"])):
+        draft["stage"] = text[:200]
+
+
+def _stage(text: str) -> bool:
+    return len(text) <= 200 and vocab.resolve("stage", text) is not None
 
 
 _RELATIONS: Final = (
