@@ -33,7 +33,9 @@ def read_oai_dc(metadata: etree._Element) -> Draft:
         text = node.text
         if len(node):
             text = words(node)
-        if text and (text := mended(text.strip())):
+        if text and (text := text.strip()):
+            if not text.isprintable():
+                text = mended(text)
             take = TAKES.get(node.tag.rpartition("}")[2])
             if take is not None:
                 take(draft, text)
@@ -44,8 +46,9 @@ def settled(draft: Draft) -> Draft:
     """The draft with each keyword once and a subject: the first keyword our list of subjects knows, else the first."""
     if keywords := draft.get("keywords"):
         draft["keywords"] = keywords = list(dict.fromkeys(keywords))
-        known = (word for word in keywords if len(word) <= 200 and vocab.resolve("subject", word) is not None)
-        draft.setdefault("subject", next(known, keywords[0])[:200])
+        if "subject" not in draft:
+            known = (word for word in keywords if len(word) <= 200 and vocab.resolve("subject", word) is not None)
+            draft["subject"] = next(known, keywords[0])[:200]
     return draft
 
 
@@ -65,7 +68,7 @@ def mended(text: str) -> str:
     Real catalogues hold both (`&#13;`, `&#x92;`); the text rule would refuse the whole record. HTML reads such
     references alike (13.2.5.80). A control that Windows-1252 has no character for stays, and is refused by name.
     """
-    if text.isprintable() or not _FOREIGN.search(text):
+    if not _FOREIGN.search(text):
         return text
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_WINDOWS)
 
