@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.protocol import jsonld
 from app.protocol.connector import Fault
-from app.protocol.jsonld.reading import PEOPLE, RELATED
+from app.protocol.jsonld.linked import PEOPLE, RELATED
 from app.protocol.record import Prepared, prepare
 from tests.protocol.drafts import FIELDS, RECORDS
 
@@ -189,10 +189,10 @@ def test_real_pages_give_the_resource_and_not_the_breadcrumb(data: Path) -> None
 def test_no_context_is_ever_fetched_because_nothing_here_can() -> None:
     import ast
 
-    from app.protocol import amb
-    from app.protocol.jsonld import choosing, nodes, reading, rendering
+    from app.protocol.amb import checks, profile
+    from app.protocol.jsonld import choosing, education, linked, nodes, reading, rendering
 
-    for module in (amb, choosing, nodes, reading, rendering):
+    for module in (checks, profile, choosing, education, linked, nodes, reading, rendering):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

@@ -5,6 +5,7 @@ The reader walks the elements once and asks each for its tag and text only: it r
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -47,9 +48,13 @@ def settled(draft: Draft) -> Draft:
     if keywords := draft.get("keywords"):
         draft["keywords"] = keywords = list(dict.fromkeys(keywords))
         if "subject" not in draft:
-            known = (word for word in keywords if len(word) <= 200 and vocab.resolve("subject", word) is not None)
-            draft["subject"] = next(known, keywords[0])[:200]
+            draft["subject"] = next(filter(_is_subject, keywords), keywords[0])[:200]
     return draft
+
+
+@lru_cache(maxsize=8192)
+def _is_subject(word: str) -> bool:
+    return len(word) <= 200 and vocab.resolve("subject", word) is not None
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:

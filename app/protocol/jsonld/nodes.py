@@ -5,12 +5,15 @@ the whole IRI: all of them are met in pages, and all mean the same.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from app.protocol import vocab
+from app.protocol.connector import Draft
 
 Node = Mapping[str, Any]
+Take = Callable[[Draft, Any], None]
+"""Puts the value of one property into a draft."""
 _PREFIX: Final = re.compile(r"(?:https?://schema\.org/|schema:|sdo:)(?=\w)")
 _KEYWORDS: Final = {"@id": "id", "@type": "type", "@value": "value", "@graph": "graph", "@list": "list", "@set": "list"}
 _CHINESE_FIRST: Final = ("zh-hans", "zh-cn", "zh", "zh-hant", "en")
@@ -110,6 +113,11 @@ def term(schemes: Iterable[str], value: Any) -> tuple[str, str]:
             if len(word) <= WORD and vocab.resolve(scheme, word) is not None:
                 return scheme, word
     return "", next(iter(named), address)
+
+
+def once(found: list[Any]) -> list[Any]:
+    """Each value at its first place."""
+    return [item for number, item in enumerate(found) if item not in found[:number]]
 
 
 def _is_tag(key: Any) -> bool:

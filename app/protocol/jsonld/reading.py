@@ -1,25 +1,15 @@
 """A schema.org node as a draft; the table of properties is in docs/formats.md."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from app.protocol.amb import faults
 from app.protocol.connector import Draft, Fault
-from app.protocol.jsonld import choosing, nodes
+from app.protocol.jsonld import choosing, education, linked, nodes
+from app.protocol.jsonld.nodes import Take
 
-Take = Callable[[Draft, Any], None]
-AUDIT: Final = "GB/T 41469-2022 15"
-"""Marks a `review` that is an assessment (审核): other reviews on a page are opinions."""
-_AUDIT: Final = {"item": 200, "institution": 1000, "date": 200, "result": 200}
 _SEPARATOR: Final = re.compile(r"[,;，；、]")
-_FIELD: Final = re.compile(r"/vocab/([a-z_]+)\Z")
-_GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
-ALIGNED: Final = ("edition", "volume", "system", "textbook_node", "curriculum_standard")
-PEOPLE: Final = ("creator", "author", "editor", "translator", "illustrator", "publisher", "producer", "provider",
-                 "funder", "sponsor", "contributor")  # fmt: skip
-RELATED: Final = ("isPartOf", "hasPart", "isBasedOn", "citation", "exampleOfWork", "workExample", "translationOfWork",
-                  "workTranslation")  # fmt: skip
 
 
 def read(node: Any, *, page: str = "", profile: str | None = None) -> Draft | Fault:
@@ -56,13 +46,9 @@ def _single(field: str, limit: int) -> Take:
 def _listed(field: str, limit: int) -> Take:
     def take(draft: Draft, value: Any) -> None:
         if found := [text[:limit] for text in nodes.texts(value)]:
-            draft[field] = _once([*draft.get(field, ()), *found])
+            draft[field] = nodes.once([*draft.get(field, ()), *found])
 
     return take
-
-
-def _once(found: list[Any]) -> list[Any]:
-    return [item for number, item in enumerate(found) if item not in found[:number]]
 
 
 def _named(draft: Draft, value: Any) -> None:
@@ -71,7 +57,7 @@ def _named(draft: Draft, value: Any) -> None:
         if "title" not in draft:
             draft["title"] = text[:1000]
         elif text != draft["title"]:
-            draft["alt_titles"] = _once([*draft.get("alt_titles", ()), text[:1000]])
+            draft["alt_titles"] = nodes.once([*draft.get("alt_titles", ()), text[:1000]])
 
 
 def _keywords(draft: Draft, value: Any) -> None:
@@ -80,7 +66,7 @@ def _keywords(draft: Draft, value: Any) -> None:
     if isinstance(value, str):
         found = [word.strip() for word in _SEPARATOR.split(value) if word.strip()]
     if found:
-        draft["keywords"] = _once([*draft.get("keywords", ()), *(word[:1000] for word in found)])
+        draft["keywords"] = nodes.once([*draft.get("keywords", ()), *(word[:1000] for word in found)])
 
 
 def _identity(draft: Draft, value: Any) -> None:
@@ -88,7 +74,7 @@ def _identity(draft: Draft, value: Any) -> None:
     if not isinstance(value, str) or not (text := value.strip()):
         return
     if nodes.URL.match(text):
-        draft["location"] = _once([*draft.get("location", ()), text[:4000]])
+        draft["location"] = nodes.once([*draft.get("location", ()), text[:4000]])
     elif text.startswith("ix:"):
         draft["id"] = text
     elif not text.startswith("_:"):
@@ -108,78 +94,6 @@ def _isbn(draft: Draft, value: Any) -> None:
     found = [{"catalog": "ISBN", "entry": text[:4000]} for text in nodes.texts(value)]
     if found:
         draft["identifiers"] = [*draft.get("identifiers", ()), *found]
-
-
-def _people(role: str) -> Take:
-    """Names under a property; a Role between says what the property leaves out (schema.org/Role)."""
-
-    def take(draft: Draft, value: Any) -> None:
-        for item in nodes.values(value):
-            inner, stated, date = item, role, ""
-            if isinstance(item, dict) and "Role" in nodes.types(item):
-                bare = nodes.plain(item)
-                inner, stated = bare.get(role), nodes.text(bare.get("roleName")) or role
-                date = nodes.text(bare.get("startDate"))
-            if name := nodes.text(inner):
-                person = {"role": stated[:200], "name": name[:1000]}
-                draft.setdefault("contributors", []).append({**person, **({"date": date[:200]} if date else {})})
-
-    return take
-
-
-def _terms(field: str, *schemes: str) -> Take:
-    def take(draft: Draft, value: Any) -> None:
-        found = [word[:200] for item in nodes.values(value) if (word := nodes.term(schemes, _audience(item))[1])]
-        if found:
-            draft[field] = _once([*draft.get(field, ()), *found])
-
-    return take
-
-
-def _audience(item: Any) -> Any:
-    bare = nodes.plain(item) if isinstance(item, dict) else {}
-    role = bare.get("educationalRole") or bare.get("audienceType")
-    return role if role else None if "Audience" in "".join(nodes.types(bare)) and "name" not in bare else item
-
-
-def _about(draft: Draft, value: Any) -> None:
-    """The first subject that our list knows, else the first; the others are keywords."""
-    found = [nodes.term(("subject",), item) for item in nodes.values(value)]
-    words = [word for _, word in found if word]
-    known = next((word for scheme, word in found if scheme), next(iter(words), ""))
-    if known and draft.setdefault("subject", known[:200]) == known[:200]:
-        words.remove(known)
-    if words:
-        draft["keywords"] = _once([*draft.get("keywords", ()), *(word[:1000] for word in words)])
-
-
-def _level(draft: Draft, value: Any) -> None:
-    """Grades and stages stand under one property: by the list the term names, the list that knows it, its words."""
-    for item in nodes.values(value):
-        scheme, word = nodes.term(("grade", "stage"), item)
-        named = _FIELD.search(nodes.text(nodes.plain(item).get("inDefinedTermSet"))) if isinstance(item, dict) else None
-        scheme = named[1] if named else scheme or ("grade" if _GRADE.match(word) else "stage")
-        if word and scheme == "grade":
-            draft["grade"] = _once([*draft.get("grade", ()), word[:200]])
-        elif word:
-            draft.setdefault("stage", word[:200])
-
-
-def _alignment(draft: Draft, value: Any) -> None:
-    """LRMI alignments: ours by name; subject and level as such; the first other one is the standard."""
-    for item in nodes.values(value):
-        bare = nodes.plain(item) if isinstance(item, dict) else {}
-        kind = nodes.text(bare.get("alignmentType"))
-        target = nodes.text(bare.get("identifier")) or nodes.text(bare.get("targetName"))
-        target = target or nodes.text(bare.get("targetUrl"))
-        if target and kind in ALIGNED:
-            draft.setdefault(kind, target[:1000])
-        elif target and kind == "educationalSubject":
-            _about(draft, target)
-        elif target and kind == "educationalLevel":
-            _level(draft, target)
-        elif target:
-            draft.setdefault("curriculum_standard", target[:1000])
 
 
 def _media(draft: Draft, value: Any) -> None:
@@ -228,41 +142,17 @@ def _offer(draft: Draft, value: Any) -> None:
             draft.setdefault("price", text[:200])
 
 
-def _audits(draft: Draft, value: Any) -> None:
-    for item in nodes.values(value):
-        bare = nodes.plain(item) if isinstance(item, dict) else {}
-        if bare.get("additionalType") == AUDIT:
-            names = {"item": "reviewAspect", "institution": "author", "date": "datePublished", "result": "reviewBody"}
-            found = {name: nodes.text(bare.get(key)) for name, key in names.items()}
-            draft.setdefault("audits", []).append({name: text[: _AUDIT[name]] for name, text in found.items() if text})
-
-
-def _relations(kind: str) -> Take:
-    def take(draft: Draft, value: Any) -> None:
-        for item in nodes.values(value):
-            inner, stated = item, kind
-            if isinstance(item, dict) and "Role" in nodes.types(item):
-                bare = nodes.plain(item)
-                inner, stated = bare.get(kind), nodes.text(bare.get("roleName")) or kind
-            elif kind == "mentions":
-                continue  # what a page mentions is no relation of the resource unless it says which
-            if target := nodes.identifier(inner) or nodes.text(inner):
-                draft.setdefault("relations", []).append({"type": stated[:200], "target": target[:4000]})
-
-    return take
-
-
 _TAKES: Final[Mapping[str, Take]] = {
     "name": _named, "headline": _named, "alternateName": _listed("alt_titles", 1000), "url": _listed("location", 4000),
     "id": _identity, "identifier": _identifiers, "isbn": _isbn, "inLanguage": _listed("languages", 200),
     "description": _single("description", 20_000), "abstract": _single("description", 20_000),
-    "keywords": _keywords, "learningResourceType": _terms("type", "type"),
-    **{role: _people(role) for role in PEOPLE},
-    "version": _single("version", 200), "about": _about, "educationalLevel": _level, "audience": _terms("audience"),
-    "educationalAlignment": _alignment, "encodingFormat": _listed("format", 1000), "encoding": _media,
+    "keywords": _keywords, "learningResourceType": education.terms("type", "type"),
+    **{role: linked.people(role) for role in linked.PEOPLE},
+    "version": _single("version", 200), "about": education.about, "educationalLevel": education.level, "audience": education.terms("audience"),
+    "educationalAlignment": education.alignment, "encodingFormat": _listed("format", 1000), "encoding": _media,
     "associatedMedia": _media, "contentUrl": _listed("location", 4000), "softwareRequirements": _single("tech_req", 20_000),
     "license": _licence, "copyrightNotice": _statement, "conditionsOfAccess": _conditions, "offers": _offer,
-    "isAccessibleForFree": _free, "review": _audits, **{kind: _relations(kind) for kind in (*RELATED, "mentions")},
+    "isAccessibleForFree": _free, "review": linked.audits, **{kind: linked.relations(kind) for kind in (*linked.RELATED, "mentions")},
     "spatialCoverage": _listed("region_scope", 200), "datePublished": _single("published", 200),
     "dateCreated": _single("published", 200),
 }  # fmt: skip

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from app.protocol import vocab
 from app.protocol.jsonld import nodes
-from app.protocol.jsonld.reading import ALIGNED, AUDIT, PEOPLE, RELATED
+from app.protocol.jsonld.education import ALIGNED
+from app.protocol.jsonld.linked import AUDIT, PEOPLE, RELATED
 
 _AS_IT_IS: Final = {
     "title": "name", "alt_titles": "alternateName", "languages": "inLanguage", "description": "description",

@@ -1,6 +1,6 @@
 """Which MARC field means what: MARC 21 (loc.gov/marc/bibliographic) and UNIMARC (IFLA), CNMARC where it differs.
 
-A field is `tag: (action, subfields)`; actions are those of `marc.py`.
+A field is `tag: (action, subfields)`; actions are those of `reading.py`.
 """
 
 from typing import Final
