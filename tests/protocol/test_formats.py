@@ -1,6 +1,7 @@
 """What every reader of a format promises, and real catalogues with their counts."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,21 @@ def test_a_million_nested_names_are_refused_before_they_are_read() -> None:
     with pytest.raises(PeerViolation) as refused:
         xml.document(b"<taxon>" * 100_000 + b"</taxon>" * 100_000)
     assert refused.value.kind == "xml.malformed"
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("filling", [" ", " ,", "; ", ".", "\n", "年", "(", "&#13;"])
+def test_a_long_text_is_read_in_linear_time(name: str, filling: str) -> None:
+    long = "a" + filling * 100_000 + "b"
+    field = (
+        f'<datafield tag="{{}}"><subfield code="a">{long}</subfield><subfield code="c">{long}</subfield></datafield>'
+    )
+    told = f"<title><string>{long}</string></title><subject>{long}</subject><identifier>{long}</identifier>"
+    marc = "".join(field.format(tag) for tag in ("010", "020", "200", "245", "210", "260", "700", "041"))
+    node = xml.document(f"<m><general>{told}</general>{told}{marc}</m>".encode())
+    started = time.process_time()
+    READERS[name](node)
+    assert time.process_time() - started < 2
 
 
 @given(RECORDS)

@@ -6,6 +6,7 @@ the whole IRI: all of them are met in pages, and all mean the same.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from app.protocol import vocab
@@ -19,6 +20,7 @@ _KEYWORDS: Final = {"@id": "id", "@type": "type", "@value": "value", "@graph": "
 _CHINESE_FIRST: Final = ("zh-hans", "zh-cn", "zh", "zh-hant", "en")
 URL: Final = re.compile(r"https?://\S+\Z", re.IGNORECASE)
 _TAG: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*\Z")
+LIMIT: Final = 1000
 WORD: Final = 200
 """Longer texts are no terms of a list."""
 DEPTH: Final = 8
@@ -36,13 +38,17 @@ def types(node: Node) -> list[str]:
     return [_PREFIX.sub("", kind) for kind in values(found) if isinstance(kind, str)]
 
 
-def values(value: Any, depth: int = DEPTH) -> Iterator[Any]:
-    """Each value of a property: lists, sets and language maps opened, null and blank left out."""
+def values(value: Any) -> Iterator[Any]:
+    """Each value of a property, a thousand at most: lists and sets opened, null and blank left out."""
+    return islice(_opened(value, DEPTH), LIMIT)
+
+
+def _opened(value: Any, depth: int) -> Iterator[Any]:
     if isinstance(value, list) and depth:
         for item in value:
-            yield from values(item, depth - 1)
+            yield from _opened(item, depth - 1)
     elif isinstance(value, dict) and depth and (held := value.get("@list", value.get("@set"))) is not None:
-        yield from values(held, depth - 1)
+        yield from _opened(held, depth - 1)
     elif isinstance(value, str):
         if text := value.strip():
             yield text

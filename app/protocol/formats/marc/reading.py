@@ -72,7 +72,7 @@ def _each(element: str) -> Action:
 
 def _title(draft: dict[str, Any], field: Field, codes: str) -> None:
     """Title proper with its other parts; a second title proper or a parallel one is another title."""
-    texts = [records.BEFORE_NEXT.sub("", text) for code, text in field.subfields if code in codes]
+    texts = [records.joint(text) for code, text in field.subfields if code in codes]
     if text := records.shorn(" ".join(texts)):
         TAKES["title"](draft, text)
     if field.tag == "200":
@@ -92,7 +92,7 @@ def _number(draft: dict[str, Any], field: Field, catalog: str) -> None:
 def _languages(draft: dict[str, Any], field: Field, codes: str) -> None:
     """Three-letter codes; old records write several into one subfield."""
     for text in field.all(codes):
-        for at in range(0, len(text), 3) if text.isalpha() and len(text) % 3 == 0 else ():
+        for at in range(0, len(text), 3) if text.isascii() and text.isalpha() and len(text) % 3 == 0 else ():
             TAKES["language"](draft, text[at : at + 3])
 
 

@@ -10,8 +10,8 @@ from app.protocol.formats.dublin_core import mended
 
 # Marks around words that sorting skips (UNIMARC NSB and NSE, also in their MARC-8 places): nothing that is shown.
 _UNSORTED: Final = dict.fromkeys((0x88, 0x89, 0x98, 0x9C))
-# ISBD punctuation that introduces the next subfield, and the stop that ends a field but no abbreviation.
-BEFORE_NEXT: Final = re.compile(r"\s*[/:;,=]+\s*$")
+_ISBD: Final = "/:;,="
+# The stop that ends a field, but no initial.
 _STOP: Final = re.compile(r"(?<=\w\w)\.$")
 
 
@@ -76,6 +76,11 @@ def fields(record: etree._Element) -> list[Field]:
     return [field for _, field in sorted(found, key=lambda pair: pair[0])]
 
 
+def joint(text: str) -> str:
+    """Text without the ISBD punctuation that introduces the next subfield."""
+    return text.rstrip().rstrip(_ISBD).rstrip()
+
+
 def shorn(text: str) -> str:
-    """Text without the punctuation that only joins it to what followed."""
-    return text if "://" in text else _STOP.sub("", BEFORE_NEXT.sub("", text)).strip()
+    """Text without the punctuation that joins it to what follows, and without the stop that ends a field."""
+    return text if "://" in text else _STOP.sub("", joint(text)).strip()
