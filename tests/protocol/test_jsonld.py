@@ -42,6 +42,14 @@ def test_reading_undoes_rendering(record: dict[str, Any]) -> None:
     assert read(node) == grouped(record)
 
 
+@given(RECORDS, st.sampled_from(["</script><script>alert(1)</script>", "<!--", "]]>&amp;"]))
+def test_no_text_leaves_the_script_it_stands_in(record: dict[str, Any], text: str) -> None:
+    node = jsonld.render({**record, "title": text})
+    inside = jsonld.script(node)
+    assert not set("<>&") & set(inside)
+    assert json.loads(inside) == node
+
+
 def test_every_field_of_a_record_is_rendered() -> None:
     from app.protocol.record import Record
 
@@ -209,5 +217,5 @@ def test_no_context_is_ever_fetched_because_nothing_here_can() -> None:
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         assert {name for name in names if not name.startswith("app.protocol")} <= {
-            "re", "itertools", "collections.abc", "typing", "datetime", "langcodes",
+            "re", "itertools", "orjson", "collections.abc", "typing", "datetime", "langcodes",
         }  # fmt: skip

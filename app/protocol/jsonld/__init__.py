@@ -7,6 +7,6 @@ processor that loads contexts would let any page send this hub to any address.
 from app.protocol.jsonld.choosing import choose
 from app.protocol.jsonld.nodes import texts
 from app.protocol.jsonld.reading import read
-from app.protocol.jsonld.rendering import render
+from app.protocol.jsonld.rendering import render, script
 
-__all__ = ["choose", "read", "render", "texts"]
+__all__ = ["choose", "read", "render", "script", "texts"]

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import orjson
+
 from app.protocol import vocab
 from app.protocol.jsonld import nodes
 from app.protocol.jsonld.education import ALIGNED
@@ -39,6 +41,14 @@ def render(record: Mapping[str, Any], *, base: str = "") -> dict[str, Any]:
     if record.get("price") in _FREE:
         node["isAccessibleForFree"] = True
     return node
+
+
+def script(node: Mapping[str, Any]) -> str:
+    """A rendered node as the content of a `script` element: no text in it can end the element or open a comment.
+
+    HTML does not resolve references inside scripts (13.1.2.1), so JSON's own escape has to do.
+    """
+    return orjson.dumps(node).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _parts(record: Mapping[str, Any], lists: str) -> Iterator[tuple[str, Any]]:
