@@ -13,7 +13,7 @@ from pydantic import Field, HttpUrl, model_validator
 from app.protocol import oaipmh
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
-from app.protocol.formats import READERS
+from app.protocol.formats import FLAT, READERS
 
 TOKEN_LIMIT = 65_536
 STALE_PAGES = 10
@@ -120,7 +120,16 @@ class OaiPmh(Connector):
             return {"from": checkpoint["from"]} if "from" in checkpoint else {}
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
-        """All entries in one parse; one by one when a bad one is among them."""
+        """Flat records one by one from their bytes; other formats in one parse, alone when a bad one is among them."""
+        flat = FLAT.get(self.format or self.prefix)
+        if flat is None or not entries or oaipmh.elements(entries[0].raw, context) is None:
+            yield from self._together(entries, context)
+            return
+        for entry in entries:
+            pairs = oaipmh.elements(entry.raw, context)
+            yield flat(pairs) if pairs is not None else self._alone(entry, context)
+
+    def _together(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         try:
             nodes = list(oaipmh.metadata([entry.raw for entry in entries], context))
         except PeerViolation:

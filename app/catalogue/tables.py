@@ -59,6 +59,7 @@ digest_bucket = Table(
     Column("prefix", String(4), primary_key=True),
     Column("n", BigInteger, nullable=False),
     Column("sum", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 tally = Table(
@@ -66,6 +67,7 @@ tally = Table(
     metadata,
     Column("term", String(128), primary_key=True),
     Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 departure = Table(
@@ -85,6 +87,7 @@ sighting = Table(
     # Before `part`: what a complete listing lacks is found by (feed_id, id) alone.
     Column("id", String(600), primary_key=True),
     Column("part", String(200), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))

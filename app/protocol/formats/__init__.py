@@ -1,12 +1,12 @@
 """Metadata formats inside OAI-PMH, read into drafts of native records. What a source does not say stays unsaid."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from lxml import etree
 
 from app.protocol.connector import Draft, Fault
-from app.protocol.formats.dublin_core import read_nsdl_dc, read_oai_dc
+from app.protocol.formats.dublin_core import draft, read_nsdl_dc, read_oai_dc
 from app.protocol.formats.lom import read_lom, render_lom
 from app.protocol.formats.marc import read_marc21, read_marcxml, read_unimarc
 from app.protocol.formats.mods import read_mods
@@ -20,7 +20,10 @@ READERS: Final[Mapping[str, Callable[[etree._Element], Draft | Fault]]] = {
 }  # fmt: skip
 """Readers by the prefix that repositories usually give the format (OAI-PMH 3.4); a feed may name one for any prefix."""
 
+# Formats whose records are lists of childless elements: read from (local name, text) without a tree.
+FLAT: Final[Mapping[str, Callable[[Iterable[tuple[str, str]]], Draft]]] = {"oai_dc": draft, "nsdl_dc": draft}
+
 __all__ = [
-    "READERS", "read_ix", "read_lom", "read_marc21", "read_marcxml", "read_mods", "read_nsdl_dc", "read_oai_dc",
+    "FLAT", "READERS", "read_ix", "read_lom", "read_marc21", "read_marcxml", "read_mods", "read_nsdl_dc", "read_oai_dc",
     "read_unimarc", "render_ix", "render_lom",
 ]  # fmt: skip

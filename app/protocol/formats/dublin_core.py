@@ -4,7 +4,7 @@ The reader walks the elements once and asks each for its tag and text only: it r
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -29,18 +29,17 @@ _NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undet
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    draft: dict[str, Any] = {}
-    for node in metadata:
-        text = node.text
-        if len(node):
-            text = words(node)
-        if text and (text := text.strip()):
-            if not text.isprintable():
-                text = mended(text)
-            take = TAKES.get(node.tag.rpartition("}")[2])
-            if take is not None:
-                take(draft, text)
-    return settled(draft)
+    return draft((node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata)
+
+
+def draft(elements: Iterable[tuple[str, str]]) -> Draft:
+    """A draft of (local name, text) in the order of the record; the namespaces do not count."""
+    made: dict[str, Any] = {}
+    for name, text in elements:
+        take = TAKES.get(name)
+        if take is not None and (text := text.strip()):
+            take(made, text if text.isprintable() else mended(text))
+    return settled(made)
 
 
 def settled(draft: Draft) -> Draft:
