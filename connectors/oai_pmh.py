@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from lxml.etree import _Element
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, model_validator
 
 from app.protocol import oaipmh
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
@@ -32,9 +32,17 @@ class OaiPmh(Connector):
     title_en: ClassVar[str] = "OAI-PMH 2.0 data provider"
     verb: ClassVar[str] = "ListRecords"
     base_url: HttpUrl
-    prefix: Literal["oai_dc", "nsdl_dc", "mods"] = "oai_dc"
+    prefix: str = Field(default="oai_dc", pattern=r"^[A-Za-z0-9_.!~*'()-]{1,100}$")
+    format: str | None = Field(default=None, json_schema_extra={"enum": [None, *READERS]})
+    """How to read the metadata, where the repository's own prefix does not say it."""
     set: str | None = None
     overlap_s: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if (named := self.format or self.prefix) not in READERS:
+            raise ValueError(f"no reader for {named}: set `format` to one of {', '.join(READERS)}")
+        return self
 
     def sweep(self) -> "OaiIdentifiers":
         """The connector that lists every identifier of the same repository, for a reconciliation from `{}`."""
@@ -118,7 +126,7 @@ class OaiPmh(Connector):
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Flat records one by one from their bytes; other formats in one parse, alone when a bad one is among them."""
-        flat = FLAT.get(self.prefix)
+        flat = FLAT.get(self.format or self.prefix)
         if flat is None or not entries or oaipmh.elements(entries[0].raw, context) is None:
             yield from self._together(entries, context)
             return
@@ -143,7 +151,7 @@ class OaiPmh(Connector):
     def _draft(self, node: _Element | None) -> Draft | Fault:
         if node is None:
             return Fault("oai.no_metadata", "the record has no metadata and is not marked deleted", "metadata")
-        return READERS[self.prefix](node)
+        return READERS[self.format or self.prefix](node)
 
 
 class OaiIdentifiers(OaiPmh):
