@@ -17,6 +17,7 @@ _DECLARED: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9.
 _UNICODE: Final = {"utf-8", "utf8", "us-ascii", "ascii"}
 _WIDE: Final = {"utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 _CHINESE: Final = {"gb18030", "gbk", "gb2312"}
+_TRADITIONAL: Final = {"big5", "big5-hkscs"}
 _HABIT: Final = {"iso-8859-1", "latin1"}
 """What servers append to text/xml without having looked at the page."""
 _SPACE: Final = b" \t\r\n"
@@ -86,7 +87,8 @@ def _root_at(content: bytes) -> int:
 def encoding(content: bytes, charset: str | None = None) -> str:
     """Python's name of the page's encoding: by its mark, its declaration, the header, else UTF-8 (4.3.3, F.1).
 
-    Raises PeerViolation for one that is not allowed; GB2312 and GBK are read as GB18030, which contains both.
+    Raises PeerViolation for one that is not allowed; GB2312 and GBK are read as GB18030, which contains both, and Big5
+    as its Hong Kong superset.
     """
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise _refused("utf-32")
@@ -100,6 +102,8 @@ def encoding(content: bytes, charset: str | None = None) -> str:
         return "utf-8"
     if name in _CHINESE:
         return "gb18030"
+    if name in _TRADITIONAL:
+        return "big5hkscs"
     if found is None and name in _WIDE:
         return _WIDE[name]
     if name in _WIDE:
