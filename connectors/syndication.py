@@ -9,7 +9,7 @@ from pydantic import Field, HttpUrl
 
 from app.protocol import syndication
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
-from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 
 class Syndication(Connector):
@@ -34,9 +34,17 @@ class Syndication(Connector):
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page for each answer. Items are never taken for a complete listing."""
+        try:
+            yield self._page(checkpoint, response)
+        except PeerError:
+            if "next" in checkpoint:
+                # The next run must begin with the feed: the address of an older page may be dead for good.
+                yield Page((), {}, False)
+            raise
+
+    def _page(self, checkpoint: Checkpoint, response: Response) -> Page:
         if response.status == 304:
-            yield Page((), checkpoint, True)
-            return
+            return Page((), checkpoint, True)
         if response.status >= 400:
             kind = PeerUnavailable if response.status >= 500 else PeerRefused
             raise kind(f"HTTP {response.status} from {response.url}")
@@ -45,15 +53,14 @@ class Syndication(Connector):
         entries = [Entry(item.identifier, item.raw, item.stamp, item.deleted) for item in feed.items]
         kept = self._kept(checkpoint, response)
         if feed.next is None:
-            yield Page(entries, kept, True, feed.context)
-            return
+            return Page(entries, kept, True, feed.context)
         seen = [*checkpoint.get("seen", ()), sha256(content).hexdigest()[:16]]
         after = {**kept, "next": _absolute(url, feed.next), "seen": seen}
         if seen[-1] in seen[:-1] or not feed.items:
             raise PeerViolation("page.loop", "a page of the feed came again, or was empty and named another one")
         if len(seen) >= self.max_pages:
             raise PeerViolation("page.limit", f"the feed has more than {self.max_pages} pages")
-        yield Page(entries, after, False, feed.context)
+        return Page(entries, after, False, feed.context)
 
     def _kept(self, checkpoint: Checkpoint, response: Response) -> dict[str, Any]:
         """The validators of the first page. They count only at the end of a run: a page in between was not stored."""

@@ -93,7 +93,11 @@ def _tree(text: str) -> etree._Element | None:
 
 def _decoded(content: bytes, charset: str | None) -> str:
     """The page as text: its mark, its header, its own declaration, else UTF-8 (WHATWG HTML 13.2.3.2)."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
         if content.startswith(mark):
             return _strictly(content, name)
     declared = _META.search(content[:4096])

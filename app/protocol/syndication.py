@@ -124,9 +124,15 @@ def _envelope(root: etree._Element, name: str, url: str) -> bytes:
     """The start tags inside which an item can be read again: dialect, language and base address of its feed."""
     if name == "entry":  # an Atom entry alone (RFC 4287 section 2), as OPDS has them
         return f'<feed xmlns="{ATOM}" xml:base="{xml.escape(url)}">'.encode()
-    spaces = "".join(f' xmlns:{prefix}="{xml.escape(uri)}"' for prefix, uri in sorted(root.nsmap.items(), key=str) if prefix)
+    spaces = "".join(
+        f' xmlns:{prefix}="{xml.escape(uri)}"' for prefix, uri in sorted(root.nsmap.items(), key=str) if prefix
+    )
     default = f' xmlns="{xml.escape(root.nsmap[None])}"' if None in root.nsmap else ""
-    kept = {"xml:base": root.get(f"{_XML}base") or url, "xml:lang": root.get(f"{_XML}lang"), "version": root.get("version")}
+    kept = {
+        "xml:base": root.get(f"{_XML}base") or url,
+        "xml:lang": root.get(f"{_XML}lang"),
+        "version": root.get("version"),
+    }
     attributes = "".join(f' {key}="{xml.escape(value)}"' for key, value in kept.items() if value)
     language = next((node.text or "" for node in root.iter("{*}language") if _local(node.getparent()) == "channel"), "")
     said = f"<channel><language>{xml.escape(language)}</language>" if name != "feed" else ""
@@ -193,7 +199,9 @@ def _date(entry: Any) -> str:
 
 def _rights(entry: Any) -> dict[str, str]:
     statement, licence = pages.plain(entry.get("rights") or "")[:20_000], entry.get("license") or ""
-    licence = licence or next((link.get("href", "") for link in entry.get("links") or () if link.get("rel") == "license"), "")
+    licence = licence or next(
+        (link.get("href", "") for link in entry.get("links") or () if link.get("rel") == "license"), ""
+    )
     return {name: value for name, value in (("statement", statement), ("licence_uri", licence[:4000])) if value}
 
 
@@ -221,7 +229,9 @@ def _cut_json(content: bytes) -> Feed:
         raise PeerViolation("syndication.root", "a JSON Feed needs `version` with the address of its specification")
     after = json.loads(members.get("next_url", b"null"))
     found = json.items(members.get("items", b"null"))
-    return Feed([_json_item(value, raw) for value, raw in found], _JSON_CONTEXT, after if isinstance(after, str) else None)
+    return Feed(
+        [_json_item(value, raw) for value, raw in found], _JSON_CONTEXT, after if isinstance(after, str) else None
+    )
 
 
 def _json_item(value: Any, raw: bytes) -> Item:
