@@ -1,6 +1,6 @@
 """A site read through its sitemap: pages that describe their resource in JSON-LD (schema.org, LRMI, AMB)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final
@@ -14,14 +14,6 @@ from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerVio
 
 OVERLAP: Final = timedelta(hours=48)
 """A `lastmod` may be a bare day, and a page may show up later than it says."""
-FAILURES: Final = 5
-"""So many pages in a row that fail are a site that is down, not pages that are bad."""
-_LEARNING: Final = {"LearningResource", "Course", "Quiz", "HowTo", "EducationalOccupationalProgram", "CourseInstance"}
-_WORK: Final = {
-    "CreativeWork", "Article", "Book", "MediaObject", "VideoObject", "AudioObject", "PresentationDigitalDocument",
-    "TextDigitalDocument", "DigitalDocument", "Dataset", "SoftwareApplication", "PodcastEpisode", "WebContent",
-    "ScholarlyArticle", "ImageGallery", "Game", "Map", "Chapter", "Report", "Photograph",
-}  # fmt: skip
 
 
 class Sitemap(Connector):
@@ -35,8 +27,8 @@ class Sitemap(Connector):
     title_zh: ClassVar[str] = "站点地图与网页中的 JSON-LD"
     title_en: ClassVar[str] = "Sitemap and JSON-LD in pages"
     sitemap_url: HttpUrl
-    include: list[str] = []
-    hosts: list[str] = []
+    include: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     mapped: bool = False
 
     def request(self, checkpoint: Checkpoint) -> Request:
@@ -91,26 +83,26 @@ class Sitemap(Connector):
 
     def _lost(self, state: dict[str, Any], error: PeerError) -> Page:
         """One file of an index that cannot be read: the others are, but nothing is concluded from its absence."""
-        after = {**state, "stack": state["stack"][1:], "whole": False, "bad": True}
-        return self._moved(after, [Entry(state["stack"][0]["list"], b"")], f"{error.kind} {error.detail}".encode())
+        raw = f"{error.kind} {error.detail}".encode()
+        return self._moved(walk.lost(state), [Entry(state["stack"][0]["list"], b"")], raw)
 
     def _wanted(self, url: str) -> bool:
         return not self.include or any(fnmatchcase(url, pattern) for pattern in self.include)
 
     def _page(self, state: dict[str, Any], response: Response) -> Iterator[Page]:
         """The resource of one page. A page that is gone has no entry; a failing one is refused and stays as it was."""
-        here, after = state["stack"][0], {**state, "stack": state["stack"][1:], "failed": 0}
+        here = state["stack"][0]
         if response.status in (404, 410):
-            yield self._moved(after, [], b"")
+            yield self._moved(walk.taken(state), [], b"")
         elif response.status >= 400:
-            failed = state.get("failed", 0) + 1
-            after |= {"failed": failed % FAILURES, "bad": True}
+            after, stop = walk.failed(state)
             yield self._moved(after, [Entry(here["page"], b"", here["stamp"])], b"HTTP %d" % response.status)
-            if failed == FAILURES and after["stack"]:
-                raise PeerUnavailable(f"{FAILURES} pages in a row failed, the last with HTTP {response.status}")
+            if stop and after["stack"]:
+                detail = f"{walk.FAILURES} pages in a row failed, the last with HTTP {response.status}"
+                raise PeerUnavailable(detail)
         else:
             raw, reason = self._described(response)
-            yield self._moved(after, [Entry(here["page"], raw, here["stamp"])], reason)
+            yield self._moved(walk.taken(state), [Entry(here["page"], raw, here["stamp"])], reason)
 
     def _described(self, response: Response) -> tuple[bytes, bytes]:
         """The resource's object as JSON, and why there is none."""
@@ -118,7 +110,7 @@ class Sitemap(Connector):
             blocks = pages.blocks(response.content(), _charset(response))
         except PeerViolation as error:
             return b"", f"{error.kind} {error.detail}".encode()
-        chosen, broken = choose(blocks)
+        chosen, broken = pages.resource(blocks)
         if chosen is None and broken:
             return broken, b""  # `parse` names what is wrong with it
         return (orjson.dumps(chosen), b"") if chosen is not None else (b"", b"none")
@@ -148,36 +140,6 @@ class Sitemap(Connector):
             return node
         draft = jsonld.read(node)
         return draft if isinstance(draft, Fault) else {"location": [entry.identifier], **draft}
-
-
-def choose(blocks: Sequence[str]) -> tuple[dict[str, Any] | None, bytes]:
-    """The object that describes the page's resource, and the first block that is no JSON.
-
-    A learning resource before any other work; what only surrounds it (breadcrumbs, organisation, site, search) never.
-    """
-    found: list[tuple[int, int, dict[str, Any]]] = []
-    broken = b""
-    for block in blocks:
-        try:
-            nodes = list(pages.nodes(block))
-        except PeerViolation:
-            broken = broken or block.encode(errors="replace")
-            continue
-        for node in nodes:
-            # A page's WebPage often holds the resource itself.
-            main = node.get("mainEntity")
-            for candidate in (node, *(main if isinstance(main, list) else [main])):
-                if isinstance(candidate, dict) and (rank := _rank(candidate)) is not None:
-                    found.append((rank, len(found), candidate))
-    return (min(found, key=lambda item: item[:2])[2] if found else None), broken
-
-
-def _rank(node: Mapping[str, Any]) -> int | None:
-    said = node.get("@type") or node.get("type")
-    kinds = {str(kind).rpartition("/")[2].rpartition(":")[2] for kind in (said if isinstance(said, list) else [said])}
-    if kinds & _LEARNING or "learningResourceType" in node and kinds & _WORK:
-        return 0
-    return 1 if kinds & _WORK else None
 
 
 def _refused(reason: str) -> Fault:

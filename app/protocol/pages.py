@@ -6,7 +6,8 @@ is made by libxml2's HTML reader with the network off; its own depth limit holds
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from html import unescape
 from typing import Any, Final
 
@@ -30,6 +31,13 @@ _ALIASES: Final = {
     "utf-8": "utf-8", "utf8": "utf-8", "utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be",
 }  # fmt: skip
 """WHATWG Encoding section 4.2 for the encodings that are read; what it calls Latin 1 is windows-1252."""
+
+_LEARNING: Final = {"LearningResource", "Course", "Quiz", "HowTo", "EducationalOccupationalProgram", "CourseInstance"}
+_WORK: Final = {
+    "CreativeWork", "Article", "Book", "MediaObject", "VideoObject", "AudioObject", "PresentationDigitalDocument",
+    "TextDigitalDocument", "DigitalDocument", "Dataset", "SoftwareApplication", "PodcastEpisode", "WebContent",
+    "ScholarlyArticle", "ImageGallery", "Game", "Map", "Chapter", "Report", "Photograph",
+}  # fmt: skip
 
 
 def plain(fragment: str) -> str:
@@ -65,16 +73,46 @@ def nodes(block: str) -> Iterator[dict[str, Any]]:
 
     Raises PeerViolation as `json.loads` does.
     """
-    waiting = [json.loads(block.encode(errors="surrogatepass"))]
+    waiting = deque([json.loads(block.encode(errors="surrogatepass"))])
     while waiting:
-        value = waiting.pop(0)
+        value = waiting.popleft()
         if isinstance(value, list):
-            waiting = [*value, *waiting]
+            waiting.extendleft(reversed(value))
         elif isinstance(value, dict):
             if "@graph" in value:
-                waiting.insert(0, value["@graph"])
+                waiting.appendleft(value["@graph"])
             if {"@type", "type"} & set(value):
                 yield value
+
+
+def resource(blocks: Sequence[str]) -> tuple[dict[str, Any] | None, bytes]:
+    """The object that describes the page's resource, and the first block that is no JSON.
+
+    A learning resource before any other work; what only surrounds it (breadcrumbs, organisation, site, search) never.
+    """
+    found: list[tuple[int, int, dict[str, Any]]] = []
+    broken = b""
+    for block in blocks:
+        try:
+            described = list(nodes(block))
+        except PeerViolation:
+            broken = broken or block.encode(errors="replace")
+            continue
+        for node in described:
+            # A page's WebPage often holds the resource itself.
+            main = node.get("mainEntity")
+            for candidate in (node, *(main if isinstance(main, list) else [main])):
+                if isinstance(candidate, dict) and (rank := _rank(candidate)) is not None:
+                    found.append((rank, len(found), candidate))
+    return (min(found, key=lambda item: item[:2])[2] if found else None), broken
+
+
+def _rank(node: Mapping[str, Any]) -> int | None:
+    said = node.get("@type") or node.get("type")
+    kinds = {str(kind).rpartition("/")[2].rpartition(":")[2] for kind in (said if isinstance(said, list) else [said])}
+    if kinds & _LEARNING or ("learningResourceType" in node and kinds & _WORK):
+        return 0
+    return 1 if kinds & _WORK else None
 
 
 def _is_json_ld(node: etree._Element) -> bool:

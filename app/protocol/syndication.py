@@ -134,7 +134,8 @@ def _envelope(root: etree._Element, name: str, url: str) -> bytes:
         "version": root.get("version"),
     }
     attributes = "".join(f' {key}="{xml.escape(value)}"' for key, value in kept.items() if value)
-    language = next((node.text or "" for node in root.iter("{*}language") if _local(node.getparent()) == "channel"), "")
+    channels = [node for node in root if _local(node) == "channel"]
+    language = next((node.findtext("{*}language") or "" for node in channels), "").strip()
     said = f"<channel><language>{xml.escape(language)}</language>" if name != "feed" else ""
     prefix = f"{root.prefix}:" if root.prefix else ""
     return f"<{prefix}{name}{default}{spaces}{attributes}>{said}".encode()
@@ -261,7 +262,7 @@ def _read_json(raw: bytes) -> Draft | Fault:
     _put(draft, "format", list(dict.fromkeys(kind for file in files if (kind := _text(file, "mime_type")))))
     _put(draft, "published", _text(item, "date_published")[:10])
     _put(draft, "languages", [said] if (said := _text(item, "language")) else [])
-    tags = item.get("tags") if isinstance(item.get("tags"), list) else []
+    tags = found if isinstance(found := item.get("tags"), list) else []
     _put(draft, "keywords", [tag.strip()[:1000] for tag in tags if isinstance(tag, str) and tag.strip()])
     names = [_text(person, "name") for person in people]
     _put(draft, "contributors", [{"role": "creator", "name": name[:1000]} for name in names if name])

@@ -15,7 +15,9 @@ from urllib.parse import quote, urljoin, urlsplit
 from app.protocol.errors import PeerViolation
 
 WINDOW: Final = 100
-DEPTH: Final = 3
+DEPTH: Final = 4
+FAILURES: Final = 5
+"""So many steps in a row that fail are a site that is down, not entries that are bad."""
 FILES: Final = 10_000
 URL_LIMIT: Final = 2000
 _SAFE: Final = "%!$&'()*+,-./:;=@_~?#[]"
@@ -45,13 +47,30 @@ def opened(
         raise PeerViolation("page.limit", f"more than {FILES} list files in one run")
     digest = sha256("\n".join(names).encode(errors="replace")).hexdigest()[:16]
     whole = state["whole"] and here.get("digest") in (None, digest)
-    steps, at = [], here["at"]
+    steps: list[Step] = []
+    at = here["at"]
     while at < len(names) and len(steps) < WINDOW:
         steps += [found] if (found := step(at)) is not None else []
         at += 1
     if at < len(names):
         rest = [{**here, "at": at, "digest": digest}, *rest]
     return {**state, "stack": [*steps, *rest], "files": state["files"] + 1, "whole": whole}
+
+
+def taken(state: Mapping[str, Any]) -> State:
+    """The state behind a step that went well."""
+    return {**state, "stack": state["stack"][1:], "failed": 0}
+
+
+def failed(state: Mapping[str, Any]) -> tuple[State, bool]:
+    """The state behind a step that failed, and whether the run must stop: too many in a row."""
+    number = state.get("failed", 0) + 1
+    return {**state, "stack": state["stack"][1:], "failed": number % FAILURES, "bad": True}, number >= FAILURES
+
+
+def lost(state: Mapping[str, Any]) -> State:
+    """The state behind a list that cannot be read: nothing may be concluded from what it would have held."""
+    return {**state, "stack": state["stack"][1:], "whole": False, "bad": True}
 
 
 def below(step: Step, url: str, **more: Any) -> Step:
