@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal
+from hashlib import sha256
+from typing import Any, ClassVar, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import Field, HttpUrl
@@ -12,9 +13,11 @@ from app.protocol import json, pages, sitemaps, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
+T = TypeVar("T")
 OVERLAP: Final = timedelta(hours=1)
 NAMES: Final = 200_000
 _NAME: Final = re.compile(r"[\w.~-]{1,200}")
+_GONE: Final = ("ckan.not_found", "ckan.access_denied")
 _KINDS: Final = {
     "Not Found Error": "ckan.not_found", "Authorization Error": "ckan.access_denied",
     "Search Query Error": "ckan.search", "Search Error": "ckan.search", "Search Index Error": "ckan.search",
@@ -25,8 +28,8 @@ _KINDS: Final = {
 class Ckan(Connector):
     """A CKAN site's public packages.
 
-    Checkpoint: between runs `since` (the server's clock when the last run began); within a run `start` and `count`
-    (search) or `at`, `names` and `waiting` (list and show), with `run`, `started` and `whole`.
+    Checkpoint: between runs `since` (the server's clock when the last run began); within a run `start`, `count`
+    and `end` (the last identifier or name), `whole`, `run`, `started`; by list also `waiting`, `digest`, `last`, `failed`.
     """
 
     name: ClassVar[str] = "ckan"
@@ -35,7 +38,7 @@ class Ckan(Connector):
     base_url: HttpUrl
     via: Literal["search", "list"] = "search"
     query: str | None = Field(default=None, max_length=2000, description="a Solr filter query, as in `fq`")
-    rows: int = Field(default=200, ge=1, le=1000)
+    rows: int = Field(default=200, ge=2, le=1000)
     mapped: bool = False
 
     def request(self, checkpoint: Checkpoint) -> Request:
@@ -44,11 +47,11 @@ class Ckan(Connector):
             return self._ask("package_search", self._search(checkpoint))
         if waiting := checkpoint.get("waiting"):
             return self._ask("package_show", {"id": waiting[0]})
-        return self._ask("package_list", {"limit": str(self.rows), "offset": str(checkpoint.get("at", 0))})
+        return self._ask("package_list", {"limit": str(self.rows), "offset": str(_from(checkpoint))})
 
     def _search(self, checkpoint: Checkpoint) -> dict[str, str]:
         """By identifier, so that a package that changes meanwhile keeps its place."""
-        asked = {"q": "*:*", "sort": "id asc", "rows": str(self.rows), "start": str(checkpoint.get("start", 0))}
+        asked = {"q": "*:*", "sort": "id asc", "rows": str(self.rows), "start": str(_from(checkpoint))}
         filters = [f"({self.query})"] if self.query else []
         if since := sitemaps.moment(checkpoint.get("since")):
             filters.append(f"metadata_modified:[{(since - OVERLAP).strftime('%Y-%m-%dT%H:%M:%SZ')} TO *]")
@@ -71,7 +74,7 @@ class Ckan(Connector):
             else:
                 yield self._listed(state, response)
         except PeerError:
-            if state.get("start") or state.get("at"):
+            if state.get("start"):
                 # The next run begins again: a place in a list is worth nothing when the list is no longer served.
                 yield Page((), {"since": state["since"]} if "since" in state else {}, False)
             raise
@@ -81,49 +84,70 @@ class Ckan(Connector):
         count, start = json.loads(result.get("count", b"null")), state.get("start", 0)
         if not isinstance(count, int) or isinstance(count, bool) or "results" not in result:
             raise PeerViolation("ckan.shape", "the result of package_search needs `count` and `results`")
-        entries = [_entry(value, raw) for value, raw in json.items(result["results"])]
+        found = [_entry(value, raw) for value, raw in json.items(result["results"])]
+        entries, joined = _joined(found, [entry.identifier for entry in found], state)
         if not entries and start < count:
             raise PeerViolation("ckan.count", f"package_search counts {count} packages and gives none from {start} on")
-        # Packages that come or go between two pages move the others: then nothing is concluded from absence.
-        whole = state["whole"] and state.get("count") in (None, count)
-        after = {**state, "start": start + len(entries), "count": count, "whole": whole}
+        whole = state["whole"] and joined and state.get("count") in (None, count)
+        end = entries[-1].identifier if entries else state.get("end")
+        after = {**state, "start": start + len(entries), "count": count, "whole": whole, "end": end}
         return self._moved(after, entries, after["start"] >= count, count)
 
     def _listed(self, state: dict[str, Any], response: Response) -> Page:
+        """Names to show next; the list ends where it brings no new ones, or where a site gives all of them at once."""
         names = json.loads(_result(response))
         if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
             raise PeerViolation("ckan.shape", "the result of package_list must be an array of package names")
-        at = state.get("at", 0) + len(names)
-        if at > NAMES or len(names) > NAMES:
+        start, digest = state.get("start", 0), sha256("\n".join(names).encode()).hexdigest()[:16]
+        if digest == state.get("digest"):
+            return self._moved(state, [], True)  # a site that does not know `offset`
+        fresh, joined = _joined(names, names, state)
+        if start + len(fresh) > NAMES:
             raise PeerViolation("page.limit", f"more than {NAMES} packages")
-        if names and names[:1] == state.get("first"):
-            raise PeerViolation("page.loop", "package_list gives the same names at another offset")
-        # An old site that does not know `limit` gives all names at once.
-        last = len(names) != self.rows
-        after = {**state, "at": at, "first": names[:1], "waiting": names, "last": last}
-        return self._moved(after, [], last and not names)
+        last = not fresh or len(names) > self.rows
+        end = fresh[-1] if fresh else state.get("end")
+        after = {**state, "start": start + len(fresh), "waiting": fresh, "end": end, "digest": digest, "last": last}
+        return self._moved({**after, "whole": state["whole"] and joined}, [], last and not fresh)
 
     def _shown(self, state: dict[str, Any], response: Response) -> Page:
         name, waiting = state["waiting"][0], state["waiting"][1:]
         try:
             raw = _result(response)
-            entries = [_entry(json.loads(raw), raw, name)]
-        except PeerRefused as error:
-            if error.kind not in ("ckan.not_found", "ckan.access_denied"):
-                raise
+            entries = [_entry(_lenient(raw), raw, name)]
+        except PeerViolation as error:
+            if error.kind not in _GONE:
+                return self._failed(state, error)
             entries = []  # deleted or made private since it was listed
-        return self._moved({**state, "waiting": waiting}, entries, not waiting and state["last"])
+        except PeerUnavailable as error:
+            return self._failed(state, error)
+        return self._moved({**state, "waiting": waiting, "failed": 0}, entries, not waiting and state["last"])
 
-    def _moved(self, state: dict[str, Any], entries: list[Entry], done: bool, total: int | None = None) -> Page:
+    def _failed(self, state: dict[str, Any], error: PeerError) -> Page:
+        """A package the site itself cannot show is refused; the others are not, but absence proves nothing then."""
+        failed = state.get("failed", 0) + 1
+        if failed > walk.FAILURES:
+            raise error
+        name, waiting = state["waiting"][0], state["waiting"][1:]
+        after = {**state, "waiting": waiting, "failed": failed, "whole": False}
+        reason = f"{error.kind} {error.detail}".encode()
+        return self._moved(after, [Entry(name, b"")], not waiting and state["last"], context=reason)
+
+    def _moved(
+        self, state: dict[str, Any], entries: list[Entry], done: bool, total: int | None = None, context: bytes = b""
+    ) -> Page:
         if not done:
-            return Page(entries, state, False, listing=state["run"], total=total)
+            return Page(entries, state, False, context, state["run"], total=total)
         since = state["started"] if self.via == "search" and state["started"] else None
         complete = frozenset({state["run"]}) if state["whole"] else None
-        return Page(entries, {"since": since} if since else {}, True, b"", state["run"], complete, total)
+        return Page(entries, {"since": since} if since else {}, True, context, state["run"], complete, total)
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """A draft of each package, or with `mapped` the package itself."""
         for entry in entries:
+            if context and not entry.raw:
+                rule, _, detail = context.decode(errors="replace").partition(" ")
+                yield Fault(rule, detail)
+                continue
             try:
                 package = json.loads(entry.raw)
             except PeerViolation as error:
@@ -135,6 +159,27 @@ class Ckan(Connector):
                 yield Fault("record.id_missing", "the package has no id", "id")
             else:
                 yield package if self.mapped else draft(package, str(self.base_url))
+
+
+def _from(checkpoint: Checkpoint) -> int:
+    """Where the next window begins: at the last one that is known, which must come again at the same place."""
+    return max(checkpoint.get("start", 0) - 1, 0)
+
+
+def _joined(found: list[T], names: list[str], state: Mapping[str, Any]) -> tuple[list[T], bool]:
+    """What is new of a window, and whether nothing came or went before it: else others have moved unseen."""
+    if not state.get("start"):
+        return found, True
+    joined = names[:1] == [state.get("end")]
+    return (found[1:] if joined else found), joined
+
+
+def _lenient(raw: bytes) -> Any:
+    """The value for its identifier only; what is wrong with it `parse` says."""
+    try:
+        return json.loads(raw)
+    except PeerViolation:
+        return None
 
 
 def _result(response: Response) -> bytes:
@@ -151,12 +196,8 @@ def _result(response: Response) -> bytes:
     error = json.loads(answer.get("error", b"{}"))
     named = error.get("__type") if isinstance(error, dict) else None
     said = error.get("message") if isinstance(error, dict) else error
-    kind, detail = _KINDS.get(str(named), "ckan.error"), f"{named or 'an error without a type'}: {str(said)[:300]}"
-    if kind in ("ckan.not_found", "ckan.access_denied"):
-        refused = PeerRefused(detail)
-        refused.kind = kind
-        raise refused
-    raise PeerViolation(kind, detail)
+    rule, detail = _KINDS.get(str(named), "ckan.error"), f"{named or 'an error without a type'}: {str(said)[:300]}"
+    raise PeerViolation(rule, detail)
 
 
 def _entry(value: Any, raw: bytes, name: str = "") -> Entry:

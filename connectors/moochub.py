@@ -154,7 +154,8 @@ def _rights(value: Any) -> dict[str, str]:
     """The first licence: its address, else its short code; version 2 has `id`, `name` and `url`."""
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, dict):
-        return {"statement": text[:1000] for text in texts(first)[:1]}
+        said = texts(first)
+        return {"statement": said[0][:1000]} if said else {}
     uris = [text for key in ("url", "contentUrl") for text in texts(first.get(key)) if "://" in text]
     codes = [text for key in ("identifier", "name", "id") for text in texts(first.get(key))]
     return {**({"licence_uri": uris[0][:4000]} if uris else {}), **({"statement": codes[0][:1000]} if codes else {})}

@@ -252,8 +252,9 @@ class ResourceSync(Connector):
         since: str | None = state.get("since")
         if state["started"] is None:
             return since
-        said = state.get("at") or state.get("datetime") or since or state["started"]
-        return min(said, state["started"], key=lambda text: str(sitemaps.moment(text)))
+        started: str = state["started"]
+        said: str = state.get("at") or state.get("datetime") or since or started
+        return min(said, started, key=lambda text: str(sitemaps.moment(text)))
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """What each resource says of itself; `context` names why the entries of a page have no usable bytes."""
