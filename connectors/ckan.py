@@ -90,7 +90,7 @@ class Ckan(Connector):
             raise PeerViolation("ckan.count", f"package_search counts {count} packages and gives none from {start} on")
         whole = state["whole"] and joined and state.get("count") in (None, count)
         end = entries[-1].identifier if entries else state.get("end")
-        after = {**state, "start": start + len(entries), "count": count, "whole": whole, "end": end}
+        after = {**state, "start": _from(state) + len(found), "count": count, "whole": whole, "end": end}
         return self._moved(after, entries, after["start"] >= count, count)
 
     def _listed(self, state: dict[str, Any], response: Response) -> Page:
@@ -106,7 +106,7 @@ class Ckan(Connector):
             raise PeerViolation("page.limit", f"more than {NAMES} packages")
         last = not fresh or len(names) > self.rows
         end = fresh[-1] if fresh else state.get("end")
-        after = {**state, "start": start + len(fresh), "waiting": fresh, "end": end, "digest": digest, "last": last}
+        after = {**state, "start": _from(state) + len(names), "waiting": fresh, "end": end, "digest": digest, "last": last}
         return self._moved({**after, "whole": state["whole"] and joined}, [], last and not fresh)
 
     def _shown(self, state: dict[str, Any], response: Response) -> Page:
@@ -163,7 +163,8 @@ class Ckan(Connector):
 
 def _from(checkpoint: Checkpoint) -> int:
     """Where the next window begins: at the last one that is known, which must come again at the same place."""
-    return max(checkpoint.get("start", 0) - 1, 0)
+    start: int = checkpoint.get("start", 0)
+    return max(start - 1, 0)
 
 
 def _joined(found: list[T], names: list[str], state: Mapping[str, Any]) -> tuple[list[T], bool]:

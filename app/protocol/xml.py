@@ -14,6 +14,7 @@ from lxml import etree
 from app.protocol.errors import PeerViolation
 
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_DECLARATION: Final = re.compile(rb"""\A\s*<\?xml\s[^>]*\?>""")
 _UNICODE: Final = {"utf-8", "utf8", "us-ascii", "ascii"}
 _WIDE: Final = {"utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 _CHINESE: Final = {"gb18030", "gbk", "gb2312"}
@@ -53,7 +54,8 @@ def decoded(content: bytes, *, expect: str = "XML", charset: str | None = None) 
     name = encoding(content, charset)
     if name != "utf-8":
         try:
-            content = content.decode(name).encode()
+            # Without its declaration, which is no longer true: whoever reads on must not decode a second time.
+            content = _DECLARATION.sub(b"", content.decode(name).removeprefix("\ufeff").encode())
         except UnicodeError as error:
             raise PeerViolation("xml.malformed", f"{expect}: bytes are not {name}: {error}") from None
     content = content.removeprefix(codecs.BOM_UTF8).lstrip(_SPACE)
