@@ -106,7 +106,14 @@ class Ckan(Connector):
             raise PeerViolation("page.limit", f"more than {NAMES} packages")
         last = not fresh or len(names) > self.rows
         end = fresh[-1] if fresh else state.get("end")
-        after = {**state, "start": _from(state) + len(names), "waiting": fresh, "end": end, "digest": digest, "last": last}
+        after = {
+            **state,
+            "start": _from(state) + len(names),
+            "waiting": fresh,
+            "end": end,
+            "digest": digest,
+            "last": last,
+        }
         return self._moved({**after, "whole": state["whole"] and joined}, [], last and not fresh)
 
     def _shown(self, state: dict[str, Any], response: Response) -> Page:

@@ -76,8 +76,11 @@ class MoocHub(Connector):
             raise PeerViolation(
                 "moochub.errors" if "errors" in answer else "moochub.shape", f"no `data`{_said(response)}"
             )
-        # The schema's own example shows one course without its array.
-        data = answer["data"] if answer["data"][:1] == b"[" else b"[" + answer["data"] + b"]"
+        data = answer["data"]
+        if data[:1] not in (b"[", b"{"):
+            raise PeerViolation("moochub.shape", "`data` must be an array of courses")
+        # The example of the schema's own API description shows one course without its array.
+        data = data if data[:1] == b"[" else b"[" + data + b"]"
         entries = [_entry(value, raw) for value, raw in json.items(data)]
         digest = sha256(content).hexdigest()[:16]
         run, seen = (

@@ -69,7 +69,7 @@ def parse(content: bytes, *, charset: str | None = None) -> Document:
     items = [item for node in root if _local(node) in ("url", "sitemap") and (item := _item(node)) is not None]
     if len(items) > ENTRIES:
         raise PeerViolation("page.limit", f"{len(items)} entries in one file, the standard allows {ENTRIES}")
-    return Document(items, name == "sitemapindex", _md(root), _links(root))
+    return Document(tuple(items), name == "sitemapindex", _md(root), _links(root))
 
 
 def _item(node: etree._Element) -> Item | None:
@@ -90,9 +90,9 @@ def _md(node: etree._Element) -> dict[str, str]:
     return {str(name): " ".join(str(value).split()) for name, value in found.items()} if found is not None else {}
 
 
-def _links(node: etree._Element) -> list[Link]:
+def _links(node: etree._Element) -> tuple[Link, ...]:
     links = [{str(name): str(value) for name, value in found.items()} for found in node.findall(f"{{{TERMS}}}ln")]
-    return [Link(link.pop("rel", ""), link.pop("href", ""), link) for link in links]
+    return tuple(Link(link.pop("rel", ""), link.pop("href", ""), link) for link in links)
 
 
 def unpacked(content: bytes) -> bytes:

@@ -13,7 +13,9 @@ DATE = "Wed, 11 Nov 2026 08:00:00 GMT"
 class Site:
     """Answers by URL; what it does not have is 404. `asked` are the URLs in order."""
 
-    def __init__(self, answers: Mapping[str, Answer] | Callable[[str], Answer], date: str | None = DATE, **headers: str):
+    def __init__(
+        self, answers: Mapping[str, Answer] | Callable[[str], Answer], date: str | None = DATE, **headers: str
+    ):
         self.answers = answers
         self.asked: list[str] = []
         self.headers = {**({"date": date} if date else {}), **headers}
@@ -26,7 +28,9 @@ class Site:
         return Response.of(content, url=url, status=status, **self.headers)
 
 
-def run(feed: Connector, site: Site, checkpoint: Any = None, stop: int = 5000, kept: list[Page] | None = None) -> list[Page]:
+def run(
+    feed: Connector, site: Site, checkpoint: Any = None, stop: int = 5000, kept: list[Page] | None = None
+) -> list[Page]:
     """The pages of a run, cut off after `stop`; `kept` holds those before an error."""
     found = kept if kept is not None else []
     at: Any = checkpoint or {}

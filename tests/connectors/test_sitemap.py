@@ -1,6 +1,7 @@
 """Sitemaps and the JSON-LD of their pages: indexes, hints, hostile sites, and when absence means deletion."""
 
 import gzip
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,11 @@ def test_a_sitemap_that_is_gone_empties_nothing(status: int, kind: type[Exceptio
     ("content", "charset", "title"),
     [
         (page(lesson("课")).decode().encode(), None, "课"),
-        (b'<meta charset="gb2312"><script type="application/ld+json">{"@type":"Course","name":"\xbf\xce"}</script>', None, "课"),
+        (
+            b'<meta charset="gb2312"><script type="application/ld+json">{"@type":"Course","name":"\xbf\xce"}</script>',
+            None,
+            "课",
+        ),
         (b'<script type="application/ld+json">{"@type":"Course","name":"\xbd\xd2"}</script>', "big5", "課"),
     ],
 )
@@ -218,9 +223,9 @@ def test_markup_becomes_text(fragment: str, text: str) -> None:
     assert pages.plain(fragment) == text
 
 
-@given(st.text())
-def test_no_text_breaks_the_reduction(text: str) -> None:
-    assert "<script" not in pages.plain(f"<div>{text}</div><script>x</script>") or "&lt;" in text or "<" in text
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn"))))
+def test_escaped_text_comes_back_as_it_was(text: str) -> None:
+    assert pages.plain(f"<div><p>{html.escape(text)}</p></div>") == " ".join(text.split())
 
 
 @given(
@@ -228,13 +233,21 @@ def test_no_text_breaks_the_reduction(text: str) -> None:
     st.booleans(),
 )  # fmt: skip
 def test_what_is_rendered_is_parsed_back(items: list[Item], index: bool) -> None:
-    document = Document(items, index, {"capability": "resourcelist"})
+    document = Document(tuple(items), index, {"capability": "resourcelist"})
     assert sitemaps.parse(sitemaps.render(document)) == document
 
 
-@given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: f"<urlset><url><loc>{text}".encode(errors="replace")), st.booleans())
+@given(
+    st.binary(max_size=300)
+    | st.text(max_size=200).map(lambda text: f"<urlset><url><loc>{text}".encode(errors="replace")),
+    st.booleans(),
+)
 def test_hostile_bytes_raise_nothing_but_violations(content: bytes, inside: bool) -> None:
-    at: Any = {"stack": [{"page": BASE + "a", "stamp": None}], "files": 0, "whole": True, "run": "r", "started": None} if inside else {}
+    at: Any = (
+        {"stack": [{"page": BASE + "a", "stamp": None}], "files": 0, "whole": True, "run": "r", "started": None}
+        if inside
+        else {}
+    )
     try:
         found = list(FEED.read(at, Response.of(content, url=BASE)))
     except PeerError:
@@ -246,8 +259,11 @@ def test_hostile_bytes_raise_nothing_but_violations(content: bytes, inside: bool
 
 def test_real_sitemaps_and_pages(data: Path) -> None:
     folder = data / "sitemap-jsonld-html"
-    counts = {name: len(sitemaps.parse((folder / f"{name}-sitemap.xml").read_bytes()).items) for name in ("hoou", "oerbw", "oncampus")}
-    assert counts == {"hoou": 11, "oerbw": 11, "oncampus": 11}
+    counts = {
+        name: len(sitemaps.parse((folder / f"{name}-sitemap.xml").read_bytes()).items)
+        for name in ("hoou", "oerbw", "oncampus")
+    }
+    assert counts == {"hoou": 10, "oerbw": 10, "oncampus": 11}
     for file in folder.glob("*.html"):
         chosen, broken = pages.resource(pages.blocks(file.read_bytes()))
         assert (chosen or {})["@type"] == "CreativeWork"

@@ -84,7 +84,7 @@ def test_a_blank_line_before_the_declaration_and_entities_of_html_are_borne() ->
         (b"<urlset/>", "syndication.root"), (b'{"version": 1, "items": []}', "syndication.root"),
         (b'{"version": "https://jsonfeed.org/version/1.1"}', "json.malformed"),
         (rss(ITEM).encode()[:-40], "xml.malformed"),
-        ('<?xml version="1.0" encoding="EUC-KR"?><rss/>'.encode(), "xml.encoding_not_allowed"),
+        (b'<?xml version="1.0" encoding="EUC-KR"?><rss/>', "xml.encoding_not_allowed"),
     ],
 )  # fmt: skip
 def test_what_is_no_feed_is_refused_by_name(content: bytes, kind: str) -> None:
@@ -95,9 +95,15 @@ def test_what_is_no_feed_is_refused_by_name(content: bytes, kind: str) -> None:
 
 def test_absence_is_never_deletion_and_a_tombstone_is() -> None:
     """RFC 6721 is the one way in which a feed says that something is gone."""
-    page = atom("a b").replace(b"</feed>", b'<deleted-entry xmlns="http://purl.org/atompub/tombstones/1.0" ref="urn:c"/></feed>')
+    page = atom("a b").replace(
+        b"</feed>", b'<deleted-entry xmlns="http://purl.org/atompub/tombstones/1.0" ref="urn:c"/></feed>'
+    )
     pages = run(FEED, Site({URL: page}))
-    assert [(entry.identifier, entry.deleted) for entry in entries(pages)] == [("urn:a", False), ("urn:b", False), ("urn:c", True)]
+    assert [(entry.identifier, entry.deleted) for entry in entries(pages)] == [
+        ("urn:a", False),
+        ("urn:b", False),
+        ("urn:c", True),
+    ]
     assert [(page.listing, page.complete) for page in pages] == [(None, None)]
 
 
@@ -138,7 +144,10 @@ def test_ever_new_pages_end_at_the_limit_and_the_next_run_begins_again() -> None
 def test_an_unchanged_feed_costs_one_conditional_request() -> None:
     site = Site({URL: atom("a")}, etag='"v1"', last_modified="Wed, 11 Nov 2026 07:00:00 GMT")
     checkpoint = run(FEED, site)[-1].checkpoint
-    assert FEED.request(checkpoint).headers == {"if-none-match": '"v1"', "if-modified-since": "Wed, 11 Nov 2026 07:00:00 GMT"}
+    assert FEED.request(checkpoint).headers == {
+        "if-none-match": '"v1"',
+        "if-modified-since": "Wed, 11 Nov 2026 07:00:00 GMT",
+    }
     (page,) = FEED.read(checkpoint, Response.of(b"", url=URL, status=304))
     assert (page.done, page.entries, page.checkpoint) == (True, (), checkpoint)
     assert FEED.fresh(checkpoint) == {}
@@ -154,7 +163,11 @@ def test_one_bad_item_does_not_spoil_its_feed() -> None:
     page = run(FEED, Site({URL: atom("a b")}))[0]
     two = page.entries[0].raw * 2
     found = list(syndication.read([page.entries[0].raw, two, page.entries[1].raw], page.context))
-    assert [draft.rule if isinstance(draft, Fault) else draft["title"] for draft in found] == ["T a", "record.xml", "T b"]
+    assert [draft.rule if isinstance(draft, Fault) else draft["title"] for draft in found] == [
+        "T a",
+        "record.xml",
+        "T b",
+    ]
 
 
 def test_json_feed_items_are_read_and_bad_ones_named() -> None:
@@ -188,7 +201,10 @@ def test_what_is_rendered_is_read_back(title: str, description: str, word: str, 
     assert draft == record
 
 
-@given(st.binary(max_size=400) | st.text(max_size=200).map(lambda text: rss(f"<item>{text}</item>").encode(errors="replace")))
+@given(
+    st.binary(max_size=400)
+    | st.text(max_size=200).map(lambda text: rss(f"<item>{text}</item>").encode(errors="replace"))
+)
 def test_hostile_bytes_raise_nothing_but_violations(content: bytes) -> None:
     try:
         pages = list(FEED.read({}, Response.of(content, url=URL)))
@@ -211,4 +227,4 @@ def test_91_real_and_hostile_feeds_are_read_or_refused_by_name(data: Path) -> No
             found["read"] += 1
         except PeerViolation as refused:
             found[refused.kind] += 1
-    assert found == {"read": 54, "items": 21, "xml.encoding_not_allowed": 28, "xml.malformed": 9}
+    assert found == {"read": 57, "items": 21, "xml.encoding_not_allowed": 25, "xml.malformed": 9}
