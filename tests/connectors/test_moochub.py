@@ -109,8 +109,7 @@ def test_one_course_without_its_array_is_read() -> None:
 )  # fmt: skip
 def test_what_is_no_list_is_refused_by_name(answer: bytes, kind: str) -> None:
     with pytest.raises(PeerViolation) as refused:
-        for page in run(FEED, Site({URL: answer})):
-            assert not any(FEED.parse(page.entries, page.context))
+        run(FEED, Site({URL: answer}))
     assert refused.value.kind == kind
 
 
