@@ -132,7 +132,7 @@ def test_5000_poems_as_resourcesync_dumps_and_then_their_changes(database: Datab
     lines = gzip.decompress((data / "chinese-poetry" / "poet.tang.jsonl.gz").read_bytes()).splitlines()
     poems = {orjson.loads(line)["id"]: line for line in lines if orjson.loads(line)["title"]}
     poems = dict(list(poems.items())[:5001])
-    hub, base, changes = Hub(database), "", list[Item]()
+    hub, changes = Hub(database), list[Item]()
     first, at = list(poems)[:5000], "2026-11-11T07:00:00Z"
 
     def document(capability: str, items: list[Item], **md: str) -> bytes:
@@ -158,7 +158,9 @@ def test_5000_poems_as_resourcesync_dumps_and_then_their_changes(database: Datab
             return 200, {}, packed(first[int(found[1]) * 1000 : (int(found[1]) + 1) * 1000])
         return 200, {}, made[name]()
 
-    with ReplayServer(answer) as base:
+    server = ReplayServer(answer)
+    base = address(server)
+    with server:
         feed = hub.feed("resourcesync", {"base_url": base, "prefer": "dump", "mapped": True}, mapping=POEMS)
         report = hub.harvest(feed)
         assert report["seen"] == 5000 == report["created"] + report["rejected"]

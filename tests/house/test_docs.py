@@ -11,7 +11,8 @@ from connectors import __path__ as connector_path
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND = re.compile(
-    r"(?:auth|body|hub|ix|json|lease|mapping|net|oai|page|parts|peer|record|request|run|text|xml)\.[a-z_]+\Z"
+    r"(?:auth|body|ckan|hub|ix|json|lease|mapping|moochub|net|oai|page|parts|peer|record|request|resourcesync|run|sitemap|syndication"
+    r"|text|xml)\.[a-z_]+\Z"
 )
 
 
@@ -69,4 +70,6 @@ def test_the_contract_is_the_one_that_is_published(tmp_path: Path) -> None:
 
 
 def test_each_connector_is_one_file() -> None:
-    assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {"__init__", "ix", "oai_pmh", "static_parts"}
+    assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {
+        "__init__", "ckan", "ix", "moochub", "oai_pmh", "resourcesync", "sitemap", "static_parts", "syndication",
+    }  # fmt: skip
