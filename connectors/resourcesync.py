@@ -51,6 +51,10 @@ class ResourceSync(Connector):
             str(self.base_url) if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{resourcesync.WELL_KNOWN}"
         )
 
+    def _ours(self) -> tuple[str, ...]:
+        """The hosts that may be asked: a redirect may have led away from the one that was registered."""
+        return (*self.hosts, urlsplit(str(self.base_url)).netloc)
+
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """A list gives the steps to take and the deletions it names; a dump gives pages of 500; a resource one entry."""
         state = dict(checkpoint) if checkpoint.get("stack") else {**checkpoint, **walk.begin(self._root())}
@@ -99,7 +103,7 @@ class ResourceSync(Connector):
             )
             chosen = next((name for name in order if name in offered), None)
             items = [item for item in items if item.md.get("capability") == chosen]
-        urls = [(walk.address(base, item.loc, self.hosts), item.md.get("capability", "")) for item in items]
+        urls = [(walk.address(base, item.loc, self._ours()), item.md.get("capability", "")) for item in items]
         if not urls or any(url is None for url, _ in urls):
             raise PeerViolation(
                 "resourcesync.capability", f"the {kind} names no list that can be read, or a foreign one"
@@ -154,7 +158,7 @@ class ResourceSync(Connector):
         self, here: walk.Step, item: Item, index: bool, kind: str, base: str, foreign: list[Entry]
     ) -> walk.Step | None:
         """A list of an index, or a ZIP of a dump."""
-        if (url := walk.address(base, item.loc, self.hosts)) is None:
+        if (url := walk.address(base, item.loc, self._ours())) is None:
             foreign.append(Entry(item.loc[:300], b""))
             return None
         if index:
@@ -166,7 +170,7 @@ class ResourceSync(Connector):
         links = {link.rel: link for link in item.links if link.rel in ("describedby", "describes")}
         about, metadata = links.get("describes"), links.get("describedby")
         fixity = metadata.more if metadata else item.md
-        url = walk.address(base, metadata.href if metadata else item.loc, self.hosts)
+        url = walk.address(base, metadata.href if metadata else item.loc, self._ours())
         identifier = about.href if about else item.loc
         stamp = item.md.get("datetime") or item.lastmod
         if url is None:

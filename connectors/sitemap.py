@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import HttpUrl
@@ -63,10 +64,11 @@ class Sitemap(Connector):
         if "run" not in state:
             state |= {"run": walk.run_name(response.headers, content), "started": walk.date(response.headers)}
         base, foreign, old = response.url or here["list"], [], []
+        ours = (*self.hosts, urlsplit(str(self.sitemap_url)).netloc)  # a redirect may have led elsewhere
 
         def step(place: int) -> walk.Step | None:
             item = document.items[place]
-            if (url := walk.address(base, item.loc, self.hosts)) is None:
+            if (url := walk.address(base, item.loc, ours)) is None:
                 foreign.append(Entry(item.loc[:300], b"", item.lastmod))
                 return None
             if document.index:
@@ -76,7 +78,8 @@ class Sitemap(Connector):
             if sitemaps.before(item.lastmod, state.get("since"), OVERLAP):
                 old.append(url)
                 return None
-            return {"page": url, "stamp": item.lastmod}
+            # The identifier is the address as the site writes it: percent signs would be escaped once more.
+            return {"page": url, "id": item.loc if "://" in item.loc else url, "stamp": item.lastmod}
 
         after = walk.opened(state, [item.loc for item in document.items], step, index=document.index)
         return self._moved({**after, "whole": after["whole"] and not old}, foreign, b"foreign")
@@ -96,13 +99,13 @@ class Sitemap(Connector):
             yield self._moved(walk.taken(state), [], b"")
         elif response.status >= 400:
             after, stop = walk.failed(state)
-            yield self._moved(after, [Entry(here["page"], b"", here["stamp"])], b"HTTP %d" % response.status)
+            yield self._moved(after, [Entry(here["id"], b"", here["stamp"])], b"HTTP %d" % response.status)
             if stop and after["stack"]:
                 detail = f"{walk.FAILURES} pages in a row failed, the last with HTTP {response.status}"
                 raise PeerUnavailable(detail)
         else:
             raw, reason = self._described(response)
-            yield self._moved(walk.taken(state), [Entry(here["page"], raw, here["stamp"])], reason)
+            yield self._moved(walk.taken(state), [Entry(here["id"], raw, here["stamp"])], reason)
 
     def _described(self, response: Response) -> tuple[bytes, bytes]:
         """The resource's object as JSON, and why there is none."""

@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from app.protocol.errors import PeerViolation
 
@@ -20,7 +20,7 @@ FAILURES: Final = 5
 """So many steps in a row that fail are a site that is down, not entries that are bad."""
 FILES: Final = 10_000
 URL_LIMIT: Final = 2000
-_SAFE: Final = "%!$&'()*+,-./:;=@_~?#[]"
+_SAFE: Final = "%!$&'()*+,-./:;=@_~?[]"
 
 Step = Mapping[str, Any]
 """`{"list": url, "at": n, "depth": n}` or what a connector makes of an entry; JSON."""
@@ -84,13 +84,17 @@ def address(base: str, url: str, hosts: Sequence[str]) -> str | None:
     It must be http(s), on the host of the file that names it (sitemaps.org, location) or on one of `hosts`.
     """
     try:
-        found = quote(urljoin(base, url.strip()), safe=_SAFE)
-        parts = urlsplit(found)
-        foreign = parts.netloc != urlsplit(base).netloc and parts.hostname not in hosts and parts.netloc not in hosts
-        good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc and parts.port != 0
+        found = urlsplit(urljoin(base, url.strip()))
+        netloc = found.netloc if found.netloc.isascii() else found.netloc.encode("idna").decode()
+        foreign = netloc != urlsplit(base).netloc and netloc not in hosts and found.hostname not in hosts
+        good = found.scheme in ("http", "https") and found.hostname and "@" not in netloc and found.port != 0
+        if foreign or not good:
+            return None
+        made = urlunsplit(found._replace(netloc=netloc, path=quote(found.path, _SAFE), query=quote(found.query, _SAFE)))
     except (ValueError, UnicodeError):
         return None
-    return found if good and not foreign and len(found) <= URL_LIMIT else None
+    made = made.partition("#")[0]
+    return made if made.isascii() and len(made) <= URL_LIMIT else None
 
 
 def date(headers: Mapping[str, str]) -> str | None:

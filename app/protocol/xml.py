@@ -13,6 +13,7 @@ from lxml import etree
 
 from app.protocol.errors import PeerViolation
 
+MARKS: Final = 4_000_000
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _DECLARATION: Final = re.compile(rb"""\A\s*<\?xml\s[^>]*\?>""")
 _UNICODE: Final = {"utf-8", "utf8", "us-ascii", "ascii"}
@@ -33,9 +34,12 @@ def document(content: bytes, *, expect: str = "XML", charset: str | None = None)
     """The root element, without comments and processing instructions. `expect` names the page for people.
 
     Raises PeerViolation: page.empty, page.html, xml.doctype_forbidden, xml.encoding_not_allowed, xml.malformed.
-    Recovery is off: a truncated page must not look like a page with fewer records.
+    Recovery is off: a truncated page must not look like a page with fewer records. The tree of a page costs many
+    times its bytes, so its marks are counted first (page.limit).
     """
     content = decoded(content, expect=expect, charset=charset)
+    if content.count(b"<") > MARKS:
+        raise PeerViolation("page.limit", f"{expect}: more than {MARKS} tags in one page")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=False,
         remove_comments=True, remove_pis=True, encoding="utf-8",

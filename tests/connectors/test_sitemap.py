@@ -3,6 +3,8 @@
 import gzip
 import html
 import json
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,19 @@ def test_addresses_of_other_hosts_are_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("/课程?第=1#x", BASE + "%E8%AF%BE%E7%A8%8B?%E7%AC%AC=1"), (" a b\n", BASE + "a%20b"), ("%E8%AF%BE", BASE + "%E8%AF%BE"),
+        ("https://例子.test/a", "https://xn--fsqu00a.test/a"), ("http://www.example.org/a", "http://www.example.org/a"),
+        ("javascript:alert(1)", None), ("//evil.test/a", None), ("https://www.example.org:99999/", None),
+        ("https://www.example.org@evil.test/", None), (BASE + "a" * 2100, None),
+    ],
+)  # fmt: skip
+def test_addresses_are_made_absolute_and_ascii(url: str, asked: str | None) -> None:
+    assert walk.address(BASE, url, ["xn--fsqu00a.test"]) == asked
+
+
+@pytest.mark.parametrize(
     ("files", "kind", "most"),
     [
         ({"sitemap.xml": listing("sitemap.xml", index=True)}, "page.loop", 1),
@@ -162,6 +177,19 @@ def test_hostile_sitemaps_are_refused_by_name(files: dict[str, bytes], kind: str
     with pytest.raises(PeerViolation) as refused:
         run(FEED, walked)
     assert (refused.value.kind, len(walked.asked)) == (kind, most)
+
+
+def test_bombs_cost_no_more_than_their_limits() -> None:
+    bombs = [gzip.compress(b" " * (512 << 20), 1), b"<urlset>" + b"<a/>" * 4_000_001 + b"</urlset>"]
+    for bomb in bombs:
+        tracemalloc.start()
+        started = time.perf_counter()
+        with pytest.raises(PeerViolation):
+            sitemaps.parse(bomb)
+        peak, spent = tracemalloc.get_traced_memory()[1], time.perf_counter() - started
+        tracemalloc.stop()
+        assert peak < 140 << 20
+        assert spent < 10, "seconds, on a busy machine"
 
 
 def test_indexes_inside_indexes_without_end_are_cut() -> None:
@@ -244,7 +272,13 @@ def test_what_is_rendered_is_parsed_back(items: list[Item], index: bool) -> None
 )
 def test_hostile_bytes_raise_nothing_but_violations(content: bytes, inside: bool) -> None:
     at: Any = (
-        {"stack": [{"page": BASE + "a", "stamp": None}], "files": 0, "whole": True, "run": "r", "started": None}
+        {
+            "stack": [{"page": BASE + "a", "id": BASE + "a", "stamp": None}],
+            "files": 0,
+            "whole": True,
+            "run": "r",
+            "started": None,
+        }
         if inside
         else {}
     )
