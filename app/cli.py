@@ -224,10 +224,10 @@ def harvest(feed: str, full: bool = False, as_json: Json = False) -> None:
 @app.command()
 def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     """Run quarantined bytes through today's mapping again, without asking the source."""
-    _, database = _open()
+    settings, database = _open()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule), as_json)
+    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:

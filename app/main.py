@@ -33,7 +33,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
     )
-    return Engine(database, fetcher, settings.brake)
+    return Engine(database, fetcher, settings.brake, rules=settings.rules)
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from app.catalogue import digests, search
+from app.catalogue import digests, originals, search
 from app.catalogue.tables import departure, moment, position, record, tally
 from app.db import now, upsert
 from app.protocol.canonical import element
@@ -43,13 +43,17 @@ class Origin:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3)."""
+    """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3).
+
+    `written` are the created and changed records: row number to source hash, which names the bytes that won.
+    """
 
     created: int = 0
     changed: int = 0
     unchanged: int = 0
     duplicate: int = 0
     conflicts: list[str] = field(default_factory=list)
+    written: dict[int, bytes] = field(default_factory=dict)
 
 
 class _Change(NamedTuple):
@@ -104,6 +108,7 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         statement = update(record).where(record.c.pk == bindparam("key")).values(source_hash=bindparam("source"))
         connection.execute(statement, touched)
     _write(connection, changes)
+    outcome.written = {change.row["pk"]: change.row["source_hash"] for change in changes}
     return outcome
 
 
@@ -176,6 +181,7 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
+    originals.forget(connection, [change.old.pk for change in changes])
     search.remove(connection, [change.old.pk for change in changes])
     _place(connection, changes)
     names = ("run_id", "version", "live", "seq", "modified_at")

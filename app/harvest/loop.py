@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 from sqlalchemy import Connection
 
-from app.catalogue import service
+from app.catalogue import originals, service
 from app.db import Database
 from app.feeds import leases
 from app.feeds.leases import Lease
@@ -46,6 +46,7 @@ class Engine:
     prepare: Preparer = prepared
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
+    rules: str = ""
 
 
 class _Run(NamedTuple):
@@ -59,8 +60,7 @@ class _Run(NamedTuple):
 
 def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST) -> dict[str, Any]:
     """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
-    mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
-    source = Source(feed["platform"], feed["key"], feed["connector"], orjson.dumps(feed["config"]).decode(), mapping)
+    source = Source.of(feed, engine.rules)
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job)
@@ -141,6 +141,7 @@ def _step(run: _Run, page: Page, entries: list[Entry], traffic: dict[str, int], 
         leases.hold(connection, run.lease, **values)
         origin = service.Origin(run.feed["id"], run.run_id, province_of(run.feed["platform"][2:8]), native)
         outcome = service.apply(connection, batch.arrivals, origin)
+        originals.keep(connection, outcome.written, {hashes[id(e)]: e.raw for e in fresh}, page.context)
         refused = batch.refused + _conflicts(outcome, fresh, ids)
         present = [ids[id(entry)] for entry in puts]
         brake.returned(connection, run.feed["id"], present)

@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, delete, select, update
 
-from app.catalogue import service
+from app.catalogue import originals, service
 from app.db import Database, now
 from app.harvest import runs
-from app.harvest.prepare import Source, prepared, reading, stamp
+from app.harvest.prepare import Source, prepared, reading, source_hash, source_key, stamp
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
 from app.protocol.vocab import province_of
@@ -53,10 +52,9 @@ def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) ->
         )
 
 
-def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None) -> dict[str, Any]:
+def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None, rules: str = "") -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
-    mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
-    source = Source(feed["platform"], feed["key"], feed["connector"], orjson.dumps(feed["config"]).decode(), mapping)
+    source = Source.of(feed, rules)
     with database.write() as connection:
         run_id = runs.begin(connection, feed["id"], Job.REPLAY)
         query = select(rejection).where(rejection.c.feed_id == feed["id"], rejection.c.state == "open")
@@ -82,9 +80,11 @@ def _replay(
     batch = prepared(source, entries, context)
     refused = {id(entry) for entry, _ in batch.refused}
     done = [row.id for row, entry in zip(rows, entries, strict=True) if id(entry) not in refused]
-    native = reading(source).connector.native
+    native, key = reading(source).connector.native, source_key(source, context)
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
         outcome = service.apply(connection, batch.arrivals, origin)
+        raws = {source_hash(entry.raw, key): entry.raw for entry in entries}
+        originals.keep(connection, outcome.written, raws, context)
         connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
         runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)
