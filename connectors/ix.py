@@ -11,8 +11,9 @@ from pydantic import Field, HttpUrl
 
 from app.protocol import json
 from app.protocol.canonical import canonical, content_hash
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.places import Place, in_json
 from app.protocol.words import PLATFORM_CODE
 
 UNPACKED = 256 << 20
@@ -31,6 +32,32 @@ class Ix(Connector):
     base_url: HttpUrl
     scope: str = Field(default="all", max_length=64)
     limit: int = Field(default=500, ge=1, le=1000)
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """The well-known address of the host, and of the address itself."""
+        host = "/".join(url.split("/")[:3])
+        bases = dict.fromkeys((_base(url.split("?")[0]), host))
+        return tuple(f"{base}/.well-known/ix" for base in bases)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """What a platform says of itself (IX/1 3.1), or a page of changes (3.2)."""
+        body = json.loads(response.content())
+        if not isinstance(body, dict):
+            return None
+        base = {"base_url": _base(response.url.split("?")[0])}
+        if body.get("protocol") == "IX/1" and isinstance(body.get("scopes"), list):
+            return Evidence(
+                base, 100, (f"speaks IX/1 as {str(body.get('platform'))[:40]}, {len(body['scopes'])} scopes",)
+            )
+        if {"epoch", "items", "next", "more"} <= set(body):
+            return Evidence(base, 90, ("a page of IX/1 changes: epoch, items, next, more",))
+        return None
+
+    def places(self, entry: Entry, context: bytes) -> Iterator[Place]:
+        """The record inside the item."""
+        return in_json(json.loads(entry.raw)["record"], "record")
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Changes after the cursor; after a lost cursor the snapshot's manifest and parts."""
@@ -117,6 +144,10 @@ class Ix(Connector):
     def again(self, entry: Entry) -> Entry:
         """Version and path stand in the item's bytes."""
         return _entry(json.loads(entry.raw), entry.raw)
+
+
+def _base(url: str) -> str:
+    return re.split(r"/\.well-known/|/ix/v1", url)[0].rstrip("/")
 
 
 def _listing(checkpoint: Checkpoint) -> str:

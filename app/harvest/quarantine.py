@@ -52,15 +52,20 @@ def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) ->
         )
 
 
+def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> list[Any]:
+    """Open refusals of a feed with their bytes, in the order they came."""
+    query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    if rule:
+        query = query.where(rejection.c.rule == rule)
+    return list(connection.execute(query.order_by(rejection.c.id)))
+
+
 def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None, rules: str = "") -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
     source = Source.of(feed, rules)
     with database.write() as connection:
         run_id = runs.begin(connection, feed["id"], Job.REPLAY)
-        query = select(rejection).where(rejection.c.feed_id == feed["id"], rejection.c.state == "open")
-        if rule:
-            query = query.where(rejection.c.rule == rule)
-        rows = connection.execute(query.order_by(rejection.c.id)).all()
+        rows = waiting(connection, feed["id"], rule)
     groups: dict[bytes, list[Any]] = defaultdict(list)
     for row in rows:
         groups[bytes(row.context)].append(row)

@@ -6,5 +6,19 @@
 from app.protocol.mapping.model import Mapping, Match, Rule, checked, schema
 from app.protocol.mapping.paths import places
 from app.protocol.mapping.plan import Crosswalk, Trace, compile, normaliser
+from app.protocol.mapping.propose import Guess, propose
 
-__all__ = ["Crosswalk", "Mapping", "Match", "Rule", "Trace", "checked", "compile", "normaliser", "places", "schema"]
+__all__ = [
+    "Crosswalk",
+    "Guess",
+    "Mapping",
+    "Match",
+    "Rule",
+    "Trace",
+    "checked",
+    "compile",
+    "normaliser",
+    "places",
+    "propose",
+    "schema",
+]
