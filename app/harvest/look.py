@@ -87,7 +87,7 @@ def file(path: Path, limit: int, mapping: dict[str, Any] | None) -> Subject:
     """A file: of any kind that recognises it, else a JSON array or JSON lines. Raises BadRequest."""
     content = path.read_bytes()
     response = Response.of(content, url=f"http://file.invalid/{path.name}")
-    for kind, evidence in _recognised([response]):
+    for kind, evidence in _recognised(response):
         connector, sample = configured(kind, dict(evidence.config)), Sample()
         try:
             for page in connector.read(connector.fresh({}), response):
@@ -159,8 +159,8 @@ def _shown(verdict: Verdict) -> dict[str, Any]:
 def probe(fetcher: Fetcher, url: str) -> dict[str, Any]:
     """Which kinds an address speaks, the best first, and for the best one a mapping with its evidence."""
     doors = dict.fromkeys([url, *(door for kind in kinds().values() for door in kind.doors(url))])
-    answers, failed = _answers(fetcher, list(doors))
-    found = sorted(_recognised(answers), key=lambda pair: -pair[1].certainty)
+    found, failed = _asked(fetcher, list(doors))
+    found.sort(key=lambda pair: -pair[1].certainty)
     best: dict[str, tuple[str, Evidence]] = {}
     for kind, evidence in found:
         best.setdefault(kind, (kind, evidence))
@@ -175,24 +175,27 @@ def probe(fetcher: Fetcher, url: str) -> dict[str, Any]:
     )
 
 
-def _answers(fetcher: Fetcher, doors: list[str]) -> tuple[list[Response], list[dict[str, str]]]:
-    answers, failed = [], []
+def _asked(fetcher: Fetcher, doors: list[str]) -> tuple[list[tuple[str, Evidence]], list[dict[str, str]]]:
+    found: list[tuple[str, Evidence]] = []
+    failed = []
     for door in doors:
         try:
-            answers.append(fetcher.fetch(Request(door)).response)
+            answer = fetcher.fetch(Request(door)).response
         except PeerError as error:
             failed.append({"url": door, "kind": error.kind, "detail": error.detail})
-    return answers, failed
+            continue
+        with answer.body:
+            found += _recognised(answer)
+    return found, failed
 
 
-def _recognised(answers: list[Response]) -> Iterator[tuple[str, Evidence]]:
-    for answer in answers:
-        for name, kind in kinds().items():
-            try:
-                if (evidence := kind.recognise(answer)) is not None:
-                    yield name, evidence
-            except PeerViolation:
-                continue
+def _recognised(answer: Response) -> Iterator[tuple[str, Evidence]]:
+    for name, kind in kinds().items():
+        try:
+            if (evidence := kind.recognise(answer)) is not None:
+                yield name, evidence
+        except PeerViolation:
+            continue
 
 
 def _proposal(fetcher: Fetcher, kind: str, evidence: Evidence) -> dict[str, Any]:

@@ -52,6 +52,13 @@ def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) ->
         )
 
 
+def held_back(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> set[str]:
+    """Which of these have an open refusal already: those bytes are newer than what is live."""
+    names = [name[:600] for name in identifiers]
+    query = select(rejection.c.identifier).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    return set(connection.execute(query.where(rejection.c.identifier.in_(names))).scalars())
+
+
 def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> list[Any]:
     """Open refusals of a feed with their bytes, in the order they came."""
     query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")

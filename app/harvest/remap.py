@@ -159,5 +159,7 @@ def _step(database: Database, lease: Lease, source: Source, run_id: int, context
         leases.hold(connection, lease)
         origin = service.Origin(lease.feed_id, run_id, province_of(source.platform[2:8]))
         outcome = service.apply(connection, batch.arrivals, origin)
-        quarantine.store(connection, lease.feed_id, run_id, batch.refused, context)
+        waits = quarantine.held_back(connection, lease.feed_id, [entry.identifier for entry, _ in batch.refused])
+        refused = [(entry, fault) for entry, fault in batch.refused if entry.identifier not in waits]
+        quarantine.store(connection, lease.feed_id, run_id, refused, context)
         runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)

@@ -93,7 +93,7 @@ declare(Rule(
 ))  # fmt: skip
 declare(Rule(
     "language.tag", Severity.WARNING, "语种标签不是合法的 BCP 47。", "A language tag is not valid BCP 47.",
-    "中文, zh_cn1", "使用 BCP 47 标签；源若用 GB/T 4881 等代码，请在映射写 `language_scheme`。", "Use BCP 47; where the source has codes of GB/T 4881, say so with `language_scheme`.", "BCP 47; GB/T 4880.1", _tag,
+    "x!, 某语", "使用 BCP 47 标签；源若用 GB/T 4881 等代码，请在映射写 `language_scheme`。", "Use BCP 47; where the source has codes of GB/T 4881, say so with `language_scheme`.", "BCP 47; GB/T 4880.1", _tag,
 ))  # fmt: skip
 declare(Rule(
     "language.script", Severity.ADVICE, "该语种有多种文字，标签未说明哪一种。", "The language has several scripts and the tag does not say which.",

@@ -1,6 +1,6 @@
 """Rules as people read them: docs/rules.md and `/problems/{rule}`."""
 
-from typing import Final
+from typing import Any, Final
 
 from app.protocol.rules.declare import RULES, Rule
 
@@ -30,6 +30,14 @@ def section(rule: Rule) -> str:
     )
 
 
+def described(rule: Rule) -> dict[str, Any]:
+    """One rule as JSON; `always` says that a harvest judges it whatever HUTONG_RULES says."""
+    names = ("id", "severity", "zh", "en", "example", "remedy_zh", "remedy", "source")
+    return {**{name: getattr(rule, name) for name in names}, "always": rule.check is None}
+
+
 def markdown() -> str:
     """The page of all rules."""
-    return "\n".join([HEAD, *(section(rule) for rule in RULES.values())])
+    return "\n".join(
+        [HEAD, *(section(rule) for rule in sorted(RULES.values(), key=lambda rule: rule.check is not None))]
+    )
