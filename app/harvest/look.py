@@ -19,8 +19,8 @@ from app.protocol.errors import BadRequest, PeerError, PeerViolation
 from app.protocol.record import Record, restore
 
 SAMPLES: Final = 200
-REQUESTS: Final = 200
-"""A look asks for so many pages at most: some sources give one record a page, some give none."""
+SPARE: Final = 20
+"""Requests beyond one a record: a sitemap gives one record a page, and some pages give none."""
 _OWN: Final = frozenset(Record.__annotations__)
 
 
@@ -64,7 +64,7 @@ def unregistered(connector: str, config: dict[str, Any], mapping: dict[str, Any]
 def sampled(fetcher: Fetcher, connector: Connector, limit: int) -> Sample:
     """The first entries that are not deletions, from the beginning of the source. Raises what the source raises."""
     sample, checkpoint, done = Sample(), connector.fresh({}), False
-    while not done and len(sample) < limit and sample.requests < REQUESTS:
+    while not done and len(sample) < limit and sample.requests < limit + SPARE:
         fetched = fetcher.fetch(connector.request(checkpoint))
         sample.requests += fetched.requests
         sample.fetch_s += fetched.seconds

@@ -151,7 +151,7 @@ def test_a_source_without_end_is_looked_at_for_a_bounded_time(fetcher: Fetcher) 
     with server as url:
         found = look.preview(fetcher, look.unregistered("ix", _config("ix", url), None), 20, "")
     assert (found["seen"], found["score"]) == (0, 0)
-    assert len(server.asked) == look.REQUESTS
+    assert len(server.asked) == 20 + look.SPARE
 
 
 def test_a_page_that_is_no_page_is_an_error_by_name(fetcher: Fetcher) -> None:
