@@ -21,6 +21,7 @@ from app.protocol.record import Record, restore
 SAMPLES: Final = 200
 SPARE: Final = 20
 """Requests beyond one a record: a sitemap gives one record a page, and some pages give none."""
+FILE_BYTES: Final = 256 << 20
 _OWN: Final = frozenset(Record.__annotations__)
 
 
@@ -85,6 +86,8 @@ def _take(sample: Sample, context: bytes, entries: Sequence[Entry], limit: int) 
 
 def file(path: Path, limit: int, mapping: dict[str, Any] | None) -> Subject:
     """A file: of any kind that recognises it, else a JSON array or JSON lines. Raises BadRequest."""
+    if path.stat().st_size > FILE_BYTES:
+        raise BadRequest(f"{path.name}: larger than {FILE_BYTES >> 20} MiB; cut a sample out of it")
     content = path.read_bytes()
     response = Response.of(content, url=f"http://file.invalid/{path.name}")
     for kind, evidence in _recognised(response):
@@ -104,7 +107,7 @@ def _objects(path: Path, content: bytes, limit: int, mapping: dict[str, Any] | N
     if text[:1] == b"{":
         content = b"[%b]" % b",".join(line for line in text.splitlines() if line.strip())
     try:
-        values = json.items(content, max_bytes=1 << 30)[:limit]
+        values = json.items(content, max_bytes=FILE_BYTES)[:limit]
     except PeerViolation as error:
         raise BadRequest(
             f"{path.name}: no kind knows this file, and it is no JSON array or JSON lines: {error}"
