@@ -6,14 +6,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.protocol import html, vocab
+from app.protocol import vocab
 from app.protocol.connector import Draft
-from app.protocol.mapping import dates, paths
-from app.protocol.mapping.model import FIELDS, HOLE, LISTS, NAMED, TAGS, Mapping, Match, Rule, checked, pattern
-
-Values = list[Any]
-Flags = list[str]
-Step = Callable[[Values, Flags], Values]
+from app.protocol.mapping import paths
+from app.protocol.mapping.model import FIELDS, HOLE, LISTS, NAMED, TAGS, Mapping, Rule, checked
+from app.protocol.mapping.steps import Flags, Step, Values, listed, steps_of
 
 
 class Trace(NamedTuple):
@@ -66,7 +63,7 @@ class Crosswalk:
 
     def _finish(self, draft: Draft, flags: Flags) -> None:
         if self._scheme != "bcp47" and "languages" in draft:
-            draft["languages"] = [self._language(tag, flags) for tag in _listed(draft["languages"])]
+            draft["languages"] = [self._language(tag, flags) for tag in listed(draft["languages"])]
         for name, value in self.mapping.defaults.items():
             if name not in draft:
                 draft[name] = value
@@ -114,10 +111,6 @@ def _told(rule: Rule) -> str:
     return ", ".join(f"{name}={orjson.dumps(value).decode()}" for name, value in said.items())
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _filled(piece: _Piece, source: Draft, flags: Flags) -> Any:
     if piece.rule.constant is not None:
         return piece.rule.constant
@@ -134,20 +127,11 @@ def _merged(name: str, pieces: list[_Piece], source: Draft, flags: Flags) -> Any
     found = [value for value in (_filled(p, source, flags) for p in pieces) if value not in (None, "", [])]
     if name not in LISTS:
         return next(iter(found), None)
-    return [item for value in found for item in _listed(value)]
+    return [item for value in found for item in listed(value)]
 
 
 def _piece(name: str, rule: Rule) -> _Piece:
-    steps: list[Step] = [_text(html.to_text)] if rule.html else []
-    if rule.split is not None:
-        steps.append(_splitter(_listed(rule.split)))
-    if rule.match is not None:
-        steps.append(_matcher(rule.match))
-    if rule.map is not None:
-        steps.append(_translator(rule.map))
-    if rule.date is not None:
-        steps.append(_dater(name, [dates.compiled(form) for form in rule.date]))
-    return _Piece(rule, _gatherer(rule), tuple(steps), partial(_shape, name, rule))
+    return _Piece(rule, _gatherer(rule), steps_of(name, rule), partial(_shape, name, rule))
 
 
 def _gatherer(rule: Rule) -> Callable[[Any], Values]:
@@ -185,62 +169,6 @@ def _filler(template: str) -> Callable[[Any], Values]:
         return ["".join(text + str(value) for text, value in zip(texts, [*found, ""], strict=True))]
 
     return fill
-
-
-def _text(change: Callable[[str], str]) -> Step:
-    def step(values: Values, _: Flags) -> Values:
-        made = [change(value) if isinstance(value, str) else value for value in values]
-        return [value for value in made if value != ""]
-
-    return step
-
-
-def _translator(table: dict[str, str]) -> Step:
-    return _text(lambda text: table.get(text, text))
-
-
-def _splitter(separators: list[str]) -> Step:
-    def step(values: Values, _: Flags) -> Values:
-        for separator in separators:
-            values = [
-                part for value in values for part in (value.split(separator) if isinstance(value, str) else [value])
-            ]
-        values = [value.strip() if isinstance(value, str) else value for value in values]
-        return [value for value in values if value != ""]
-
-    return step
-
-
-def _matcher(match: Match) -> Step:
-    made = pattern(match.pattern)
-
-    def one(text: str) -> str | None:
-        found = made.search(text)
-        if found is None:
-            return text if match.keep else None
-        if match.to is not None:
-            return str(found.expand(match.to))
-        return found[1] if made.groups else str(found[0])
-
-    def step(values: Values, _: Flags) -> Values:
-        found = [one(value) if isinstance(value, str) else value for value in values]
-        return [value for value in found if value not in (None, "")]
-
-    return step
-
-
-def _dater(name: str, reads: list[dates.Read]) -> Step:
-    def step(values: Values, flags: Flags) -> Values:
-        made = []
-        for value in values:
-            text = str(value).strip()
-            found = next((iso for read in reads if (iso := read(text)) is not None), None)
-            if found is None and f"unread:{name}" not in flags:
-                flags.append(f"unread:{name}")
-            made.append(found or value)
-        return made
-
-    return step
 
 
 def _shape(name: str, rule: Rule, values: Values) -> Any:
