@@ -49,7 +49,9 @@ def outcome(runs: int, failed: int, held: int, rejected: int) -> Outcome:
 def strips(connection: Connection, last: int, days: int, codes: Sequence[str]) -> dict[str, list[Cell]]:
     """The last `days` days of these platforms, oldest first, `last` being the newest; a platform that ran never is
     as one on whose every day nothing ran."""
-    found = _filled(connection.execute(_sums(feed.c.platform, last, days).where(feed.c.platform.in_(codes))), last, days)
+    found = _filled(
+        connection.execute(_sums(feed.c.platform, last, days).where(feed.c.platform.in_(codes))), last, days
+    )
     return {code: found.get(code) or blank(last, days) for code in codes}
 
 

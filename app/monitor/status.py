@@ -194,5 +194,9 @@ def feeds_status(connection: Connection) -> list[dict[str, Any]]:
 def document(connection: Connection) -> dict[str, Any]:
     """`/api/v1/status`: the wall for programs."""
     found = standings(connection)
-    groups = {by: [one._asdict() for one in grouped(found, by)] for by in ("level", "province")}
+    groups = {by: [_plain(one) for one in grouped(found, by)] for by in ("level", "province")}
     return {"items": feeds_status(connection), "next": None, "figures": figures(connection), "groups": groups}
+
+
+def _plain(one: Group) -> dict[str, Any]:
+    return {**one._asdict(), "states": {word.value: n for word, n in one.states.items()}}
