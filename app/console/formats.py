@@ -31,6 +31,8 @@ def duration(seconds: float | None, lang: str, *, long: bool = False) -> str:
     if seconds is None:
         return "—"
     whole = int(seconds)
+    if isinstance(seconds, float) and 0 < seconds < 9.95:
+        return f"{seconds:.1f} {_UNITS[lang][0]}"
     place = max(n for n, step in enumerate(_STEPS) if whole >= step or n == 0)
     if place == 2 and whole < 36 * 3600 and not long:
         hours = whole / 3600
@@ -50,7 +52,7 @@ def ago(at: int | None, lang: str) -> str:
     """How long before now a time in microseconds lies: `6 分前`, `6 min ago`."""
     if at is None:
         return "—"
-    span = duration(max(0, clock.now() - at) / 1e6, lang)
+    span = duration(max(0, clock.now() - at) // 1_000_000, lang)
     return f"{span}前" if lang != "en" else f"{span} ago"
 
 

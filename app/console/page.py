@@ -63,7 +63,7 @@ def _environment() -> Environment:
     made.globals.update(
         address=_address, asset=asset, classes=CLASSES, run_classes=RUN_CLASSES, languages=LANGUAGES, iso=iso,
         navigation=NAVIGATION, number=formats.number, percent=formats.percent, size=formats.size, moment=formats.moment,
-        day=formats.day, date=formats.date, language_of=language_of, direction=direction, pretty=_pretty, web=_web,
+        day=formats.day, date=formats.date, language_of=language_of, direction=direction, pretty=_pretty, compact=_compact, web=_web,
         markdown=_markdown, region_name=region_name, region_path=region_path,
     )  # fmt: skip
     return made
@@ -86,6 +86,10 @@ def _address(context: Context, **changes: Any) -> str:
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _compact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _web(url: str) -> bool:

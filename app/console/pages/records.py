@@ -1,6 +1,6 @@
 """Public search and a record's public page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -18,6 +18,20 @@ from app.protocol.record import restore
 ROWS = 20
 FACETS = ("stage", "grade", "subject", "edition", "type", "language", "platform")
 OFFERED = 12  # values a facet shows; the rest is reached by narrowing another
+
+
+class Fields(dict[str, Any]):
+    """A record for a template: a field it does not have is None."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
+def fields(value: Any) -> Any:
+    """The same content, its objects forgiving."""
+    if isinstance(value, dict):
+        return Fields((name, fields(inner)) for name, inner in value.items())
+    return [fields(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Search(BaseModel):
@@ -43,11 +57,11 @@ def search(connection: Connection, query: Search, lang: str) -> dict[str, Any]:
     chosen = query.chosen()
     terms = [f"{name}={code}" for name, code in chosen.items()]
     hits = browse(connection, words=query.q, terms=terms, before=query.before, limit=ROWS)
-    names = _names(connection, hits.rows, hits.counts, chosen)
+    names = {p["code"]: p["name"] for p in platforms.platforms(connection)}
     return {
         "query": query,
         "chosen": [(name, code, label(name, code, lang, names)) for name, code in chosen.items()],
-        "hits": [{"row": row, "record": restore(bytes(row.document))} for row in hits.rows],
+        "hits": [{"row": row, "record": fields(restore(bytes(row.document)))} for row in hits.rows],
         "facets": _facets(hits.counts, chosen, lang, names),
         "exact": hits.exact,
         "count": _count(hits.counts, chosen, bool(query.q.strip())),
@@ -61,12 +75,6 @@ def _count(counts: Mapping[str, int], chosen: Mapping[str, str], words: bool) ->
     if not words and not chosen:
         return counts.get("live", 0)
     return sum(n for term, n in counts.items() if term.startswith("platform="))
-
-
-def _names(
-    connection: Connection, rows: Iterable[Any], counts: Mapping[str, int], chosen: Mapping[str, str]
-) -> dict[str, str]:
-    return {p["code"]: p["name"] for p in platforms.platforms(connection)}
 
 
 def label(kind: str, code: str, lang: str, names: Mapping[str, str]) -> str:
@@ -99,7 +107,7 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
     names = {p["code"]: p["name"] for p in platforms.platforms(connection)}
     context = {
         "row": row,
-        "record": content,
+        "record": fields(content),
         "facts": _facts(content, lang),
         "platform": names.get(row.platform, row.platform),
         "enrolled": row.platform in names,

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from app.clock import now as clock_now
 from app.console.formats import day_number
+from app.console.pages.records import fields
 from app.feeds import service as feeds
 from app.harvest import inspection, queries, runs
 from app.harvest.tables import COUNTS
@@ -92,7 +93,7 @@ def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
     """One held set: why, how much of the feed, a sample."""
     found = queries.held_change(connection, held_id)
     sample = [
-        {"id": row.id, "record": restore(bytes(row.document)), "modified_at": row.modified_at, "cause": row.cause}
+        {"id": row.id, "record": fields(restore(bytes(row.document))), "modified_at": row.modified_at, "cause": row.cause}
         for row in queries.held_sample(connection, held_id)
     ]
     feed = feeds.by_id(connection, found["feed_id"])
@@ -132,6 +133,7 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
         "feed": feed,
         "platform": platforms.by_code(connection, feed["platform"]),
         "looked": looked,
+        "visible": pictures,
         "shown": excerpt(bytes(row["raw"]), row),
         "problem": problems().get(row["rule"]),
         "fields": differences(looked.understood or {}, looked.earlier),
@@ -152,7 +154,11 @@ def excerpt(raw: bytes, row: dict[str, Any]) -> dict[str, Any]:
 
 def visible(raw: bytes) -> str:
     """Bytes as text in which nothing hides: control characters as their pictures, what is no UTF-8 as `\\xff`."""
-    text = raw.decode("utf-8", "backslashreplace")
+    return pictures(raw.decode("utf-8", "backslashreplace"))
+
+
+def pictures(text: str) -> str:
+    """Text with its control characters as pictures (U+2400 and on)."""
     return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else "␡" if c == "\x7f" else c for c in text)
 
 
