@@ -41,6 +41,10 @@ class Words:
     def __call__(self, key: str, **values: Any) -> str:
         return self._strings[key].format(**values) if values else self._strings[key]
 
+    def either(self, key: str, otherwise: str) -> str:
+        """The string of a key that foreign data made, or the data itself where there is no word for it."""
+        return self._strings.get(key, otherwise)
+
 
 def chosen(asked: str | None, kept: str | None, default: str) -> str:
     """The language of a page: what the address asks for, else what was chosen before, else the deployment's."""

@@ -48,6 +48,14 @@ def duration(seconds: float | None, lang: str, *, long: bool = False) -> str:
     return text
 
 
+def brief(seconds: float | None, lang: str) -> str:
+    """A duration for the narrow place of a tile: `1.7 时`, `12s`."""
+    if seconds is None:
+        return "—"
+    text = duration(int(seconds), lang)
+    return text.replace(" min", "m").replace(" ", "") if lang == "en" else text.replace("小时", "时")
+
+
 def ago(at: int | None, lang: str) -> str:
     """How long before now a time in microseconds lies: `6 分前`, `6 min ago`."""
     if at is None:

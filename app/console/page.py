@@ -126,7 +126,7 @@ class View:
         made = _environment().get_template(template)
         body = made.render(
             **context, request=self.request, settings=self.settings, lang=self.lang, t=self.t, viewer=self.viewer,
-            duration=partial(formats.duration, lang=self.lang), ago=partial(formats.ago, lang=self.lang),
+            duration=partial(formats.duration, lang=self.lang), ago=partial(formats.ago, lang=self.lang), brief=partial(formats.brief, lang=self.lang),
             sentence=partial(sentence, lang=self.lang), label_lang="en" if self.lang == "en" else "zh",
         ).encode()  # fmt: skip
         headers = {**HEADERS, "Content-Language": self.lang}

@@ -85,11 +85,10 @@ def _failed(seen: Observation, overdue: float) -> State:
 
 def worst(states: Iterable[State]) -> State:
     """The word of a group. A paused member says nothing unless all are paused; of nothing, `never run`."""
-    found = list(states)
-    return min(found, key=SEVERITY.__getitem__) if found else State.NEVER_RUN
+    return min(set(states), key=SEVERITY.__getitem__, default=State.NEVER_RUN)
 
 
 def counted(states: Iterable[State]) -> Mapping[State, int]:
     """How many stand how, the worst first; only those that occur."""
     counts = Counter(states)
-    return {word: counts[word] for word in State if counts[word]}
+    return {word: counts[word] for word in sorted(counts, key=SEVERITY.__getitem__)}

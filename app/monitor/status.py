@@ -67,7 +67,7 @@ def standings(connection: Connection, platform_code: str | None = None) -> list[
     if platform_code is not None:
         query = query.where(feed.c.platform == platform_code)
     last, pending = _last_runs(connection, platform_code), _pending(connection)
-    found = [_standing(row, last.get(row.id), pending.get(row.id), at) for row in connection.execute(query)]
+    found = [_standing(row, last.get(row.id), pending.get(row.id), at) for row in connection.execute(query).all()]
     return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
 
 
@@ -85,7 +85,7 @@ def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, A
     if platform_code is not None:
         ids = ids.where(feed.c.platform == platform_code)
     query = select(run.c.id, run.c.feed_id, run.c.status, run.c.error_kind, run.c.error).where(run.c.id.in_(ids))
-    return {row.feed_id: row for row in connection.execute(query)}
+    return {row.feed_id: row for row in connection.execute(query).all()}
 
 
 def _pending(connection: Connection) -> dict[int, Any]:

@@ -41,7 +41,7 @@ def wall(connection: Connection, sort: str) -> dict[str, Any]:
         "oldest": oldest,
         "levels": sorted(status.grouped(found, "level"), key=lambda g: "NPCDSE".index(g.key)),
         "provinces": [g for g in status.grouped(others, "province") if g.feeds > 1][:WORST],
-        "vendors": _named(found, [g for g in status.grouped(found, "platform") if g.key[0] == "E"][:WORST]),
+        "vendors": _vendors([one for one in found if one.level == "E"]),
         "all": status.group("all", found),
         "feeds": len(found),
         "sort": sort,
@@ -52,9 +52,11 @@ def _counts(one: Standing) -> bool:
     return one.state is not State.PAUSED and one.lag_s is not None
 
 
-def _named(found: Sequence[Standing], groups: Sequence[Group]) -> list[tuple[str, Group]]:
+def _vendors(found: Sequence[Standing]) -> list[tuple[str, Group]]:
+    """The enterprises to look at first: standings come worst first, so the first ten platforms are the worst ten."""
+    first = list(dict.fromkeys(one.platform for one in found))[:WORST]
     names = {one.platform: one.platform_name for one in found}
-    return [(names[group.key], group) for group in groups]
+    return [(names[g.key], g) for g in status.grouped([one for one in found if one.platform in first], "platform")]
 
 
 def _tiles(connection: Connection, found: Sequence[Standing]) -> list[Tile]:
