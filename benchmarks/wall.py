@@ -88,7 +88,9 @@ def main() -> None:
         for path in ("/", "/?look=table", "/platforms", "/feeds", "/api/v1/status"):
             middle, high, busy, size = measure(database, Path(folder), path)
             goal = f"  (goal {GOAL_MS} ms)" if path == "/" else ""
-            print(f"{path:16} p50 {middle:6.1f} ms  p95 {high:6.1f} ms  CPU {busy:6.1f} ms  {size / 1000:6.1f} kB compressed{goal}")
+            print(
+                f"{path:16} p50 {middle:6.1f} ms  p95 {high:6.1f} ms  CPU {busy:6.1f} ms  {size / 1000:6.1f} kB compressed{goal}"
+            )
             missed = missed or (path == "/" and high > GOAL_MS)
         database.close()
     sys.exit(1 if missed else 0)

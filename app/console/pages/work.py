@@ -93,7 +93,12 @@ def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
     """One held set: why, how much of the feed, a sample."""
     found = queries.held_change(connection, held_id)
     sample = [
-        {"id": row.id, "record": fields(restore(bytes(row.document))), "modified_at": row.modified_at, "cause": row.cause}
+        {
+            "id": row.id,
+            "record": fields(restore(bytes(row.document))),
+            "modified_at": row.modified_at,
+            "cause": row.cause,
+        }
         for row in queries.held_sample(connection, held_id)
     ]
     feed = feeds.by_id(connection, found["feed_id"])
