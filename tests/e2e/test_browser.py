@@ -113,13 +113,14 @@ def test_search_answers_as_one_types_and_keeps_its_address(browser: Any, hub: Se
     context = _context(browser, hub)
     page = context.new_page()
     page.goto(f"{hub.url}/search")
-    before = page.locator("#results h2").inner_text()
+    before = page.locator("#results section h2").inner_text()
     page.locator("#q").press_sequentially("勾股定理", delay=20)
     page.wait_for_url("**q=%E5%8B%BE*")
-    page.wait_for_function(f"document.querySelector('#results h2').innerText !== {before!r}")
+    heading = page.locator("#results section h2", has_text=before)
+    heading.wait_for(state="detached")
     assert page.locator("article.hit").count() > 0
     page.go_back()
-    page.wait_for_function(f"document.querySelector('#results h2').innerText === {before!r}")
+    heading.wait_for()
     context.close()
 
 
