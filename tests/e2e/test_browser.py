@@ -135,7 +135,7 @@ def test_the_wall_changes_while_it_is_looked_at(browser: Any, tmp_path: Path) ->
         page.wait_for_timeout(1500)
         with hub.database.write() as connection:
             feeds.transition(connection, 1, "paused")
-        page.wait_for_function("document.querySelectorAll('.tile.off').length === 2", timeout=15_000)
+        page.locator(".tile.off").nth(1).wait_for(timeout=15_000)
         context.close()
 
 
@@ -156,7 +156,7 @@ def test_pictures_of_the_main_pages(browser: Any, hub: Served, pictures: Path | 
         height = 844 if width == 390 else 768
         context = _context(browser, Served(base, hub.database, {}), lang, viewport={"width": width, "height": height})
         page = context.new_page()
-        for key, path in shown.items() if name != "-phone" else (("wall", "/"),):
+        for key, path in shown.items() if name == "" else (("wall", "/"),):
             page.goto(f"{base}{path}")
             page.screenshot(path=folder / f"{key}{name}.png")
             assert (folder / f"{key}{name}.png").stat().st_size < 250_000
