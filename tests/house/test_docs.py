@@ -21,7 +21,12 @@ def _kinds() -> set[str]:
         if "demo" in file.parts or file.name == "cli.py":
             continue
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and KIND.match(node.value):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and KIND.match(node.value)
+                and not node.value.endswith(".html")
+            ):
                 found.add(node.value)
     return found
 
