@@ -74,7 +74,9 @@ def serve(host: str = "127.0.0.1", port: int = 8000, harvest: bool = True) -> No
     """API, protocol faces and status page, with the embedded worker."""
     settings = Settings()
     schema.upgrade(Database(settings.url))
-    uvicorn.run(create(settings, harvest=harvest), host=host, port=port, log_level="warning")
+    # Live pages keep a stream open; a stopping hub waits for them this long.
+    application = create(settings, harvest=harvest)
+    uvicorn.run(application, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 @app.command()

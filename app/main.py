@@ -2,28 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from html import escape
-from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
 from app.catalogue.queries import value
+from app.console import routes as console
+from app.console.assets import Assets
+from app.console.page import STATIC
 from app.db import Database
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.protocol import rules
 from app.publish import history, ix, jobs, oai, rest
 from app.settings import Settings
-from app.web import Reading, install, json, problem
-
-_HERE = Path(__file__).parent
-# Shipped inside the package by the wheel; in a checkout it stands with the other documentation.
-PROBLEMS = next((p for p in (_HERE / "problems.md", _HERE.parent / "docs" / "problems.md") if p.exists()), Path())
+from app.web import Reading, install, json
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -58,8 +53,9 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (jobs.router, history.router, rest.router, ix.router, oai.router):
+    for room in (jobs.router, history.router, rest.router, ix.router, oai.router, console.router):
         app.include_router(room)
+    app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)
     return app
 
@@ -79,62 +75,3 @@ def _operations(app: FastAPI) -> None:
     def metrics() -> Response:
         """Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/problems/{kind}", tags=["operations"])
-    def problem_page(kind: str) -> Response:
-        """What a kind of problem means: cause, example, remedy."""
-        for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.is_file() else ():
-            if section.split("\n", 1)[0].strip().strip("`") == kind:
-                return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
-        if (rule := rules.rule_of(kind)) is not None:
-            return Response(rules.section(rule)[1:], media_type="text/markdown; charset=utf-8")
-        return problem(404, "not_found", "there is no such kind of problem")
-
-    @app.get("/", tags=["operations"])
-    def page(connection: Reading) -> Response:
-        """A plain status page."""
-        return Response(_page(status.figures(connection), status.feeds_status(connection)), media_type="text/html")
-
-
-_SHAPES = {
-    "held": "◆ 待人工", "failing": "■ 失败", "late": "▲ 滞后", "never run": "○ 未运行",
-    "running": "◐ 运行中", "healthy": "● 正常", "paused": "○ 已暂停",
-}  # fmt: skip
-
-
-def _page(figures: dict[str, int], feeds: list[dict[str, Any]]) -> str:
-    rows = "".join(_row(feed) for feed in feeds)
-    sums = "".join(f"<li><b>{value:,}</b> {_FIGURES[name]}" for name, value in figures.items())
-    return (
-        "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>互通</title><style>{_STYLE}</style><h1>互通 <small>Hutong</small></h1><ul>{sums}</ul>"
-        "<table><thead><tr><th>状态 State<th>资源源 Feed<th class=w>平台 Platform<th class=w>方式 Kind<th>记录 Records"
-        f"<th class=w>距上次成功 Lag<th class=c>原因 Cause<tbody>{rows}</table>"
-        "<p><a href=/api/v1/status>JSON</a> · <a href=/docs>API</a> · <a href='/oai?verb=Identify'>OAI-PMH</a> · "
-        "<a href=/.well-known/ix>IX/1</a></html>"
-    )
-
-
-def _row(feed: dict[str, Any]) -> str:
-    cause = feed["held"] or (feed["error"] or {}).get("detail") or ""
-    lag = "" if feed["lag_s"] is None else f"{feed['lag_s']} s"
-    return (
-        f"<tr><td>{_SHAPES[feed['state']]} <small>{feed['state']}</small><td>{escape(feed['name'])}"
-        f"<td class=w>{feed['platform']}<td class=w>{feed['connector']}<td class=n>{feed['records']:,}"
-        f"<td class='n w'>{lag}<td class=c>{escape(cause[:160])}"
-    )
-
-
-_FIGURES = {
-    "records": "在册记录 live", "head": "变更序号 position", "rejected": "已拒 refused", "held": "待人工 held",
-    "feeds": "资源源 feeds", "runs": "运行 runs",
-}  # fmt: skip
-_STYLE = (
-    "body{font:14px/1.5 'PingFang SC','Microsoft YaHei','Noto Sans CJK SC',system-ui,sans-serif;margin:24px;"
-    "background:#f6f5f1;color:#1d2021;max-width:1200px}table{border-collapse:collapse;background:#fffefb;width:100%}"
-    "td,th{padding:4px 12px;border-bottom:1px solid #e2dfd6;text-align:left}.w,.n,td:first-child{white-space:nowrap}.n{text-align:right;"
-    "font-variant-numeric:tabular-nums}small{color:#555b60}ul{display:flex;flex-wrap:wrap;gap:24px;padding:0;list-style:none}"
-    "b{font-size:18px}a{color:#1f5d7a}"
-    "@media(max-width:700px){body{margin:12px}.w{display:none}td,th{padding:4px 6px}ul{gap:4px 16px}}"
-    "@media(prefers-color-scheme:dark){body{background:#15181a;color:#eceae4}table{background:#1c2023}small{color:#b3b8bb}a{color:#86c2dd}}"
-)

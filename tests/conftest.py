@@ -19,6 +19,12 @@ from app.db import Database
 settings.register_profile("hutong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hutong")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--pictures` lets the browser tests write docs/pictures."""
+    parser.addoption("--pictures", action="store_true", help="write docs/pictures from the browser tests")
+
+
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 SCHEMAS = DATA.parent / "schemas"
 

@@ -104,6 +104,9 @@ def newest(
     return list(connection.execute(query))
 
 
-def tallies(connection: Connection) -> dict[str, int]:
-    """Live records by facet term, exact, kept by the writer."""
-    return {row.term: row.n for row in connection.execute(select(tally).where(tally.c.n > 0))}
+def tallies(connection: Connection, terms: Sequence[str] | None = None) -> dict[str, int]:
+    """Live records by facet term (all, or only these), exact, kept by the writer."""
+    query = select(tally).where(tally.c.n > 0)
+    if terms is not None:
+        query = query.where(tally.c.term.in_(terms))
+    return {row.term: row.n for row in connection.execute(query)}

@@ -8,7 +8,29 @@ from lxml import etree
 LIMIT: Final = 1 << 20
 _MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>|&(?:[a-zA-Z]{2,31}|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});|<!--")
 _BLOCKS: Final = frozenset(
-    ["p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "section", "article", "ul", "ol", "table", "dt", "dd", "pre", "hr"]
+    [
+        "p",
+        "div",
+        "br",
+        "li",
+        "tr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "section",
+        "article",
+        "ul",
+        "ol",
+        "table",
+        "dt",
+        "dd",
+        "pre",
+        "hr",
+    ]
 )
 _SILENT: Final = frozenset(["script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg"])
 _BLANKS: Final = re.compile(r"[ \t\r\f\v\xa0]+")
