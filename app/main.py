@@ -32,6 +32,8 @@ def engine(settings: Settings, database: Database) -> Engine:
         deadline_s=settings.fetch_deadline_s,
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
+        file_max_bytes=settings.fetch_file_max_bytes,
+        file_deadline_s=settings.fetch_file_deadline_s,
     )
     return Engine(database, fetcher, settings.brake)
 

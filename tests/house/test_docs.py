@@ -11,7 +11,7 @@ from connectors import __path__ as connector_path
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND = re.compile(
-    r"(?:auth|body|hub|ix|json|lease|mapping|net|oai|page|parts|peer|record|request|run|text|xml)\.[a-z_]+\Z"
+    r"(?:auth|body|file|hub|ix|json|lease|mapping|net|oai|page|parts|peer|record|request|run|table|text|workbook|xml)\.[a-z_]+\Z"
 )
 
 
@@ -69,4 +69,6 @@ def test_the_contract_is_the_one_that_is_published(tmp_path: Path) -> None:
 
 
 def test_each_connector_is_one_file() -> None:
-    assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {"__init__", "ix", "oai_pmh", "static_parts"}
+    assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {
+        *("__init__", "csv", "ix", "oai_pmh", "static_parts"),
+    }
