@@ -7,11 +7,12 @@ the bytes alone (`Cut`) is a matter of the format: delimited text, a workbook, J
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
 
+_Item = TypeVar("_Item")
 PAGE: Final = 500
 BLOCK: Final = 1 << 20
 PLACE: Final = "line "
@@ -32,9 +33,9 @@ class Cut(NamedTuple):
     lost: int = 0
 
 
-def place(line: int) -> str:
-    """The name of an entry without an identifier."""
-    return f"{PLACE}{line}"
+def place(line: int, part: str = "") -> str:
+    """The name of an entry without an identifier; `part` where a file has several (the sheets of a workbook)."""
+    return f"{PLACE}{line} ({part})" if part else f"{PLACE}{line}"
 
 
 def misplaced(entry: Entry, fault: Fault) -> Fault:
@@ -45,13 +46,19 @@ def misplaced(entry: Entry, fault: Fault) -> Fault:
 
 
 def settled(entry: Entry, found: str, draft: Draft) -> Draft | Fault:
-    """The draft, if the bytes name the entry as it is named; a row repaired by a new setting must be read anew."""
+    """The draft, if the bytes name the entry as it is named.
+
+    An entry named by its place has bytes that name an earlier one, or was refused under another setting: stored
+    under its place it would be a second record, so that the file must be read anew.
+    """
     if found == entry.identifier:
         return draft
-    return Fault(
-        "table.identifier",
-        f"the bytes name {found[:200]!r}, the entry is {entry.identifier[:200]!r}; harvest the file again in full",
-    )
+    if entry.identifier.startswith(PLACE):
+        detail = (
+            f"an earlier row is {found[:200]!r} already (after a change of settings: harvest the file again in full)"
+        )
+        return Fault("table.id_repeated", detail, value=found[:200] if found.isprintable() else "")
+    return Fault("table.identifier", f"the bytes name {found[:200]!r}, the entry is {entry.identifier[:200]!r}")
 
 
 class FileFeed(Connector):
@@ -125,7 +132,7 @@ def charset(response: Response) -> str | None:
     return found.split(";")[0].strip().strip('"') or None
 
 
-def batched(entries: Sequence[Entry]) -> Iterator[tuple[int, Sequence[Entry]]]:
-    """Entries at hand in stretches of PAGE, each with the number of entries up to its end; one empty if there are none."""
+def batched(entries: Sequence[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:
+    """Items at hand in stretches of PAGE, each with the number of items up to its end; an empty one if there are none."""
     for start in range(0, max(len(entries), 1), PAGE):
         yield min(start + PAGE, len(entries)), entries[start : start + PAGE]

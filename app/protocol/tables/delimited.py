@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from app.protocol.connector import Draft, Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, misplaced, place, settled
+from app.protocol.seen import Seen
 from app.protocol.tables.encoding import Encoding, allowed, detect
 from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, column_names, find_header, trimmed
 from app.protocol.tables.lines import LINE, LINE_LIMIT, decoded, lines
@@ -156,23 +157,30 @@ class Delimited(BaseModel):
     def cut(self, body: BinaryIO, at: Mapping[str, Any], charset: str | None) -> Iterator[Cut]:
         """The rows from `at` in stretches of PAGE. Raises PeerViolation: table.*, file.*."""
         found = self.found(body, charset)
-        context, layout = found.context(), found.layout
-        rows = Rows(
-            body, found.encoding.codec, found.delimiter, at.get("offset", found.offset), at.get("line", found.line)
-        )
+        context, begin = found.context(), at.get("line", 1)
         entries: list[Entry] = []
         lost = 0
-        for row in rows:
+        for line, following, entry, unknown in self._entries(body, found):
+            if line < begin:
+                continue
+            entries.append(entry)
+            lost += unknown
+            if len(entries) == PAGE:
+                yield Cut(entries, context, {"line": following}, lost)
+                entries, lost = [], 0
+        yield Cut(entries, context, None, lost)
+
+    def _entries(self, body: BinaryIO, found: Found) -> Iterator[tuple[int, int, Entry, bool]]:
+        """(line, next line, entry, whether it has lost its name); always from the beginning, to know what repeats."""
+        seen, layout = Seen(), found.layout
+        for row in Rows(body, found.encoding.codec, found.delimiter, found.offset, found.line):
             name = row.fault or layout.identify(row.cells)
             if name is None:
                 continue
-            if isinstance(name, Fault):
-                name, lost = place(row.line), lost + 1
-            entries.append(Entry(name, row.raw, self._stamp(layout, row.cells)))
-            if len(entries) == PAGE:
-                yield Cut(entries, context, {"offset": row.next_offset, "line": row.next_line}, lost)
-                entries, lost = [], 0
-        yield Cut(entries, context, None, lost)
+            unknown = isinstance(name, Fault)
+            if isinstance(name, Fault) or not seen.add(name):
+                name = place(row.line)
+            yield row.line, row.next_line, Entry(name, row.raw, self._stamp(layout, row.cells)), unknown
 
     def _stamp(self, layout: Layout, cells: Sequence[str]) -> str | None:
         if self.stamp_column is None or (name := column_name(self.stamp_column)) not in layout.columns:
