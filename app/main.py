@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.catalogue.queries import value
 from app.db import Database
+from app.feeds import routes as uploads
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
@@ -35,7 +36,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    return Engine(database, fetcher, settings.brake)
+    return Engine(database, fetcher, settings.brake, files=settings.files)
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
@@ -57,7 +58,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (rest.router, ix.router, oai.router):
+    for room in (uploads.router, rest.router, ix.router, oai.router):
         app.include_router(room)
     _operations(app)
     return app

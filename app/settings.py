@@ -39,6 +39,11 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.data_dir / 'hutong.db'}"
         return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    @property
+    def files(self) -> Path:
+        """Where uploaded files are kept."""
+        return self.data_dir / "files"
+
     @cached_property
     def secret(self) -> bytes:
         """Key of cursors and tokens; made and kept in the data directory when none is given."""

@@ -36,7 +36,7 @@ def register(
     row = {
         "platform": platform, "key": key, "name": name, "connector": connector, "every_s": every_s,
         "config": orjson.dumps(config).decode(), "mapping": orjson.dumps(mapping).decode() if mapping else None,
-        "state": "active", "checkpoint": "{}", "host": _host(config), "created_at": now(connection),
+        "state": "active", "checkpoint": "{}", "host": _host(config) or f"{platform}/{key}", "created_at": now(connection),
     }  # fmt: skip
     return int(connection.execute(feed.insert().returning(feed.c.id), row).scalar_one())
 

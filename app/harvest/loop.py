@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -19,9 +20,11 @@ from app.feeds import leases
 from app.feeds.leases import Lease
 from app.harvest import brake, quarantine, runs
 from app.harvest.fetch import Fetcher
+from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, reading, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, PeerUnavailable, PeerViolation
+from app.protocol.files import UPLOADED
 from app.protocol.vocab import province_of
 from app.protocol.words import Job
 
@@ -46,6 +49,7 @@ class Engine:
     prepare: Preparer = prepared
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
+    files: Path = Path()
 
 
 class _Run(NamedTuple):
@@ -98,6 +102,8 @@ def _pages(run: _Run, job: str) -> None:
 
 def _fetch(run: _Run, checkpoint: Checkpoint) -> Any:
     request = run.connector.request(checkpoint)
+    if request.url == UPLOADED:
+        return stored(run.engine.database, run.engine.files, run.feed["id"], request)
     for pause in (*RETRIES, None):
         try:
             return run.engine.fetcher.fetch(request)

@@ -15,6 +15,8 @@ from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
 _Item = TypeVar("_Item")
 PAGE: Final = 500
 BLOCK: Final = 1 << 20
+UPLOADED: Final = "hutong-file:latest"
+"""The address of a feed's uploaded file; the hub answers it itself."""
 PLACE: Final = "line "
 """How an entry is named that has no usable identifier of its own: `line 17`."""
 _PAGES: Final = (b"<!doctype", b"<html", b"<?xml")

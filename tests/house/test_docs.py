@@ -70,5 +70,5 @@ def test_the_contract_is_the_one_that_is_published(tmp_path: Path) -> None:
 
 def test_each_connector_is_one_file() -> None:
     assert {file.stem for file in Path(connector_path[0]).glob("*.py")} == {
-        *("__init__", "csv", "ix", "oai_pmh", "static_parts"),
+        *("__init__", "csv", "excel", "ix", "json", "ndjson", "upload", "oai_pmh", "static_parts"),
     }
