@@ -81,7 +81,8 @@ def feeds(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    found = dict(row._mapping)
+    # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
+    found = {str(name): value for name, value in row._mapping.items()}
     for name in ("config", "mapping", "checkpoint"):
         found[name] = orjson.loads(found[name]) if found[name] else None
     return found

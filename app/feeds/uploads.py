@@ -116,7 +116,8 @@ def place(folder: Path, digest: str) -> Path:
 def uploads(connection: Connection, feed_id: int) -> list[dict[str, Any]]:
     """A feed's files, the newest first."""
     query = select(upload).where(upload.c.feed_id == feed_id).order_by(desc(upload.c.id))
-    return [dict(row._mapping) for row in connection.execute(query)]
+    # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
+    return [{str(name): value for name, value in row._mapping.items()} for row in connection.execute(query)]
 
 
 def latest(connection: Connection, feed_id: int) -> Any:
