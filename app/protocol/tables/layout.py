@@ -18,7 +18,7 @@ COLUMNS: Final = 256
 # Blanks, what a path is made of, and what no database and no JSON can hold.
 _UNSAID: Final = re.compile("[\\s.\\[\\]=\ufeff\0-\x1f\x7f-\x9f\ud800-\udfff]+")
 _UNKEPT: Final = re.compile("[\0\ud800-\udfff]")
-_ROUNDED: Final = re.compile(r"[-+]?\d(\.\d+)?[Ee]\+?\d{2,}")
+_ROUNDED: Final = re.compile(r"\d(\.\d+)?[Ee]\+\d{2,}")
 
 
 def column_name(text: str) -> str:
@@ -86,11 +86,16 @@ class Layout:
             if not value:
                 # Rows of a longer table print their header again on each page, and totals have no identifier.
                 return Fault("record.id_missing", f"the row has nothing in the column {name}", name)
-            if _UNKEPT.search(value):
+            if not value.isprintable() and _UNKEPT.search(value):
                 return Fault("table.identifier", "the identifier holds bytes that are no text", name)
-            if _ROUNDED.fullmatch(value):
+            if "+" in value and _ROUNDED.fullmatch(value):
                 return Fault("table.id_rounded", "a spreadsheet has rounded this number", name, value[:200])
-        if column_name(values[0]) == self.id_columns[0] and self._again(cells):
+        # The first letter spares nearly every row the longer look.
+        if (
+            values[0][0] == self.id_columns[0][0]
+            and column_name(values[0]) == self.id_columns[0]
+            and self._again(cells)
+        ):
             return None
         return identifier(values)
 
