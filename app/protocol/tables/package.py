@@ -24,11 +24,10 @@ _ATTRIBUTES: Final = rb"""((?:[^>"']|"[^"]*"|'[^']*')*)"""
 _ROW_OR_CELL: Final = re.compile(
     rb"<(?:\w+:)?row(?=[\s>])" + _ATTRIBUTES + rb">|<(?:\w+:)?c(?=[\s>])" + _ATTRIBUTES + rb">"
 )
-_ODD_CELL: Final = re.compile(rb"[<:]c[\t\r\n>]")
 _PLACE: Final = re.compile(rb"""(?:^|\s)r\s*=\s*["']([A-Za-z]*)([0-9]*)["']""")
 # A place beyond column IV or row 199,999: no sheet of an honest size has one, so the exact look is seldom needed.
 _FAR: Final = re.compile(
-    rb"""\sr\s*=\s*["'](?:(?:[A-Za-z]{3,}|[Ii][W-Zw-z]|[J-Zj-z][A-Za-z])[0-9]|[A-Za-z]*(?:[0-9]{7}|[2-9][0-9]{5}))"""
+    rb' r="(?:(?:[A-Za-z]{3,}|[Ii][W-Zw-z]|[J-Zj-z][A-Za-z])[0-9]|[A-Za-z]*(?:[0-9]{7}|[2-9][0-9]{5}))'
 )
 _ODS: Final = re.compile(rb"<(/?)table:(table-row|table-cell|covered-table-cell|table)(?=[\s>/])" + _ATTRIBUTES + rb">")
 _REPEATED: Final = re.compile(rb"""table:number-(?:rows|columns)-repeated\s*=\s*["']\s*([0-9]{1,18})""")
@@ -97,7 +96,7 @@ def _inflated(package: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, unpack
 
 def _check_sheet(part: bytes) -> None:
     """No cell with a value beyond the limits, wherever `dimension` says the sheet ends."""
-    if not _FAR.search(part) and _placed(part):
+    if _placed(part) and not _FAR.search(part):
         return
     row, column = 0, 0
     for found in _ROW_OR_CELL.finditer(part):
@@ -115,9 +114,12 @@ def _check_sheet(part: bytes) -> None:
 
 
 def _placed(part: bytes) -> bool:
-    """Whether every cell says where it stands, as all known writers do: then no cell is further out than it says."""
-    cells = part.count(b"<c ") + part.count(b":c ")
-    return not _ODD_CELL.search(part) and cells == part.count(b'<c r="') + part.count(b':c r="')
+    """Whether every row and cell begins with where it stands, as all known writers do: then none is further out."""
+    if b":c" in part or b":row" in part:
+        return False
+    others = sum(part.count(name) for name in (b"<col", b"<conditionalFormatting", b"<cfRule", b"<cfvo"))
+    rows = part.count(b"<row") == part.count(b'<row r="') + part.count(b"<rowBreaks")
+    return rows and part.count(b"<c") == part.count(b'<c r="') + others
 
 
 def _number(letters: bytes) -> int:
