@@ -19,6 +19,8 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.csv
+	$(BIN)/python -m benchmarks.csv_memory
 
 openapi: .venv/dev
 	$(BIN)/hutong openapi > openapi/hub.json

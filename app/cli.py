@@ -16,6 +16,7 @@ from app.catalogue import queries, search
 from app.catalogue.tables import about
 from app.db import Database
 from app.feeds import service as feeds
+from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
 from app.harvest.discovery import configured, kinds
 from app.harvest.worker import Worker, harvest_now
@@ -153,6 +154,23 @@ def feed_list(as_json: Json = False) -> None:
     _, database = _open()
     with database.read() as connection:
         _show(feeds.feeds(connection), ("id", "platform", "key", "name", "connector", "state", "every_s"), as_json)
+
+
+@feed_app.command("upload")
+def feed_upload(feed: str, file: Path, name: str | None = None, as_json: Json = False) -> None:
+    """Give a feed of the kind `upload` its file; it is harvested next."""
+    settings, database = _open()
+    if not file.is_file():
+        raise BadRequest(f"there is no file {str(file)!r}")
+    with file.open("rb") as opened:
+        pieces = iter(lambda: opened.read(1 << 20), b"")
+        staged = uploads.staged(settings.files, pieces, settings.fetch_file_max_bytes)
+    try:
+        with database.write() as connection:
+            row = uploads.keep(connection, settings.files, staged, feed, name or file.name)
+    finally:
+        staged.path.unlink(missing_ok=True)
+    _show([row], ("id", "feed_id", "name", "bytes", "sha256"), as_json)
 
 
 @feed_app.command("pause")

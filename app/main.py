@@ -12,6 +12,7 @@ from app.console import routes as console
 from app.console.assets import Assets
 from app.console.page import STATIC
 from app.db import Database
+from app.feeds import routes as uploads
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
@@ -28,8 +29,10 @@ def engine(settings: Settings, database: Database) -> Engine:
         deadline_s=settings.fetch_deadline_s,
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
+        file_max_bytes=settings.fetch_file_max_bytes,
+        file_deadline_s=settings.fetch_file_deadline_s,
     )
-    return Engine(database, fetcher, settings.brake, rules=settings.rules)
+    return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
@@ -53,7 +56,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (jobs.router, history.router, rest.router, ix.router, oai.router, console.router):
+    for room in (uploads.router, jobs.router, history.router, rest.router, ix.router, oai.router, console.router):
         app.include_router(room)
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     fetch_allow: str = ""
     fetch_deadline_s: float = Field(default=120, gt=0)
     fetch_max_bytes: int = Field(default=64 << 20, gt=0)
+    fetch_file_max_bytes: int = Field(default=2 << 30, gt=0)
+    fetch_file_deadline_s: float = Field(default=3600, gt=0)
     platform_code: str = Field(default="N-000000-01", pattern=r"^[NPCDSE]-\d{6}-\d{2}$")
     platform_name: str = "互通资源枢纽"
     admin_email: str = "ops@edu-hub.org"
@@ -49,6 +51,11 @@ class Settings(BaseSettings):
         if not self.database_url:
             return f"sqlite:///{self.data_dir / 'hutong.db'}"
         return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def files(self) -> Path:
+        """Where uploaded files are kept."""
+        return self.data_dir / "files"
 
     @cached_property
     def secret(self) -> bytes:

@@ -36,7 +36,7 @@ def register(
     row = {
         "platform": platform, "key": key, "name": name, "connector": connector, "every_s": every_s,
         "config": orjson.dumps(config).decode(), "mapping": orjson.dumps(mapping).decode() if mapping else None,
-        "state": "active", "checkpoint": "{}", "host": _host(config), "created_at": now(connection),
+        "state": "active", "checkpoint": "{}", "host": _host(config) or f"{platform}/{key}", "created_at": now(connection),
     }  # fmt: skip
     return int(connection.execute(feed.insert().returning(feed.c.id), row).scalar_one())
 
@@ -86,7 +86,8 @@ def feeds(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    found = dict(row._mapping)
+    # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
+    found = {str(name): value for name, value in row._mapping.items()}
     for name in ("config", "mapping", "checkpoint"):
         found[name] = orjson.loads(found[name]) if found[name] else None
     return found

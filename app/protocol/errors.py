@@ -2,7 +2,7 @@
 
 HutongError
   CallerError         the request is at fault: change it           (blame caller)
-    BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410
+    BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410   TooLarge 413
   PeerError           a platform is at fault                       (blame theirs)
     PeerUnavailable   try again later, with backoff
     PeerThrottled     the platform named a time: wait_s
@@ -10,6 +10,7 @@ HutongError
     PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
     AddressForbidden  the address guard refused to connect
   HubError            the hub is at fault                          (blame ours)
+    FileMissing       an uploaded file is not where this machine looks for it
     LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
 """
 
@@ -67,6 +68,13 @@ class Conflict(CallerError):
     status = 409
 
 
+class TooLarge(CallerError):
+    """The body is larger than the limit."""
+
+    kind = "request.too_large"
+    status = 413
+
+
 class CursorGone(CallerError):
     """The cursor is foreign, altered or of an earlier epoch: begin again from a snapshot."""
 
@@ -118,6 +126,12 @@ class AddressForbidden(PeerError):
 
 class HubError(HutongError):
     """The hub is at fault."""
+
+
+class FileMissing(HubError):
+    """A file that was uploaded is not in this machine's data directory."""
+
+    kind = "file.missing"
 
 
 class LeaseLost(HubError):
