@@ -28,6 +28,11 @@ def by_id(connection: Connection, id: str) -> Any:
     return connection.execute(select(record).where(record.c.id == id)).first()
 
 
+def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Rows by id, live and tombstones; ids nobody knows are left out; by the unique index."""
+    return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
+
+
 def by_pks(connection: Connection, pks: Sequence[int]) -> list[Any]:
     """Rows in the order of `pks`."""
     rows = {row.pk: row for row in connection.execute(select(record).where(record.c.pk.in_(pks)))}
@@ -96,6 +101,11 @@ def newest(
     if before is not None:
         query = query.where(record.c.pk < before)
     return list(connection.execute(query))
+
+
+def tallied(connection: Connection, term: str) -> int:
+    """Live records with one facet term, exact."""
+    return int(connection.execute(select(tally.c.n).where(tally.c.term == term)).scalar() or 0)
 
 
 def tallies(connection: Connection) -> dict[str, int]:
