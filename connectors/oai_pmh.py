@@ -24,7 +24,8 @@ class OaiPmh(Connector):
     """A repository that speaks OAI-PMH 2.0.
 
     Checkpoint: `identity` (what Identify said in this run), `from`, `started` (responseDate of the first page),
-    `token`, `restarted` (the window was begun again once) and the loop guard's `recent`, `mark`, `step`, `stale`.
+    `token`, `listings` (complete ones so far), `restarted` (the window was begun again once) and the loop guard's
+    `recent`, `mark`, `step`, `stale`.
     """
 
     name: ClassVar[str] = "oai-pmh"
@@ -39,6 +40,10 @@ class OaiPmh(Connector):
     def sweep(self) -> "OaiIdentifiers":
         """The connector that lists every identifier of the same repository, for a reconciliation from `{}`."""
         return OaiIdentifiers.model_validate(self.model_dump())
+
+    def fresh(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Everything again; only the count of complete listings stays, so that the next one is another."""
+        return {name: checkpoint[name] for name in ("listings",) if name in checkpoint}
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Identify first in every run, then the list, then its tokens, which stand alone (3.5)."""
@@ -78,12 +83,15 @@ class OaiPmh(Connector):
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
         entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
         started = checkpoint.get("started") or page.response_date
-        listing = f"full-{started}" if started and self._whole(checkpoint) else None
+        listing = _listing(started, checkpoint) if started and self._whole(checkpoint) else None
         if page.token:
             after = {**checkpoint, "started": started, "token": page.token, **_progress(checkpoint, page)}
             return Page(entries, after, False, page.context, listing, None, page.total)
         complete = frozenset({listing}) if listing else None
-        return Page(entries, self._next(started, checkpoint), True, page.context, listing, complete, page.total)
+        after = self._next(started, checkpoint)
+        if listing:
+            after["listings"] = checkpoint.get("listings", 0) + 1
+        return Page(entries, after, True, page.context, listing, complete, page.total)
 
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
@@ -94,22 +102,22 @@ class OaiPmh(Connector):
             # Never a complete listing: a repository that is empty by mistake must not empty the catalogue.
             return Page((), self._next(checkpoint.get("started") or page.response_date, checkpoint), True)
         if code == "badResumptionToken" and checkpoint.get("token") and not checkpoint.get("restarted"):
-            kept: dict[str, Any] = {name: checkpoint[name] for name in ("identity", "from") if name in checkpoint}
+            kept: dict[str, Any] = {n: checkpoint[n] for n in ("identity", "from", "listings") if n in checkpoint}
             return Page((), {**kept, "restarted": True}, False)
         kind = "oai.token_dead" if code == "badResumptionToken" else f"oai.{code or 'error'}"
         raise PeerViolation(kind, f"the repository answers {code}: {text}")
 
-    def _next(self, started: str, checkpoint: Checkpoint) -> Checkpoint:
+    def _next(self, started: str, checkpoint: Checkpoint) -> dict[str, Any]:
         """Next `from`: the responseDate of this run's first page less an overlap (protocol.md section 9)."""
-        days = checkpoint["identity"]["days"]
+        days, kept = checkpoint["identity"]["days"], self.fresh(checkpoint)
         overlap = self.overlap_s if self.overlap_s is not None else 86_400 if days else 3_600
         try:
             at = datetime.fromisoformat(started)
             at = at.astimezone(UTC) if at.tzinfo else at
-            return {"from": (at - timedelta(seconds=overlap)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            return {"from": (at - timedelta(seconds=overlap)).strftime("%Y-%m-%dT%H:%M:%SZ"), **kept}
         except (ValueError, OverflowError):
             # A date nobody can read moves nothing: the same window is asked again.
-            return {"from": checkpoint["from"]} if "from" in checkpoint else {}
+            return {"from": checkpoint["from"], **kept} if "from" in checkpoint else kept
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """All entries in one parse; one by one when a bad one is among them."""
@@ -143,6 +151,12 @@ class OaiIdentifiers(OaiPmh):
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """A listing of identifiers is complete whatever the repository says of deletions."""
         return "from" not in checkpoint
+
+
+def _listing(started: str, checkpoint: Checkpoint) -> str:
+    """The listing's name: by its date, and by number where a clock stands still or a cache answers."""
+    number = checkpoint.get("listings")
+    return f"full-{started}-{number}" if number else f"full-{started}"
 
 
 def _speaks(content: bytes) -> bool:
