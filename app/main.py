@@ -36,6 +36,12 @@ def engine(settings: Settings, database: Database) -> Engine:
     return Engine(database, fetcher, settings.brake)
 
 
+def serving() -> FastAPI:
+    """The hub of this environment, as each process of `hutong serve` makes it."""
+    settings = Settings()
+    return create(settings, harvest=settings.harvest, concurrency=settings.harvest_threads)
+
+
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
     """The hub; with its worker inside unless `harvest` is False."""
     database = Database(settings.url)

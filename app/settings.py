@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     lease_s: int = Field(default=60, ge=2)
+    harvest: bool = True
+    harvest_threads: int = Field(default=8, ge=1, le=256)
     log_format: str = "text"
     locale: str = "zh-CN"
 
