@@ -16,7 +16,7 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import docs, ix, oai, rest, snapshots
+from app.publish import docs, history, ix, oai, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json, problem
 
@@ -61,7 +61,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (rest.router, ix.router, snapshots.router, oai.router, docs.router):
+    for room in (history.router, rest.router, ix.router, snapshots.router, oai.router, docs.router):
         app.include_router(room)
     _operations(app)
     return app

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, desc, func, literal, select, union_all
 
-from app.catalogue.tables import about, departure, moment, position, record, tally
+from app.catalogue.tables import about, departure, history, moment, position, record, tally
 
 
 def epoch(connection: Connection) -> str:
@@ -31,6 +31,12 @@ def by_id(connection: Connection, id: str) -> Any:
 def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Rows by id, live and tombstones; ids nobody knows are left out; by the unique index."""
     return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
+
+
+def states(connection: Connection, row: Any) -> list[Any]:
+    """A record's states, the newest (itself) first, then the earlier ones that are kept."""
+    earlier = select(history).where(history.c.pk == row.pk).order_by(desc(history.c.seq))
+    return [row, *connection.execute(earlier)]
 
 
 def by_pks(connection: Connection, pks: Sequence[int]) -> list[Any]:
