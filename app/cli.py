@@ -12,13 +12,10 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvicorn
-from rich.console import Console
-from rich.table import Table
 
-from app import schema
+from app import looking, schema
 from app.catalogue import queries, search
 from app.catalogue.tables import about
-from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import brake, quarantine, runs
 from app.harvest.discovery import configured, kinds
@@ -29,14 +26,18 @@ from app.platforms import service as platforms
 from app.protocol.errors import BadRequest, HutongError
 from app.protocol.record import restore
 from app.settings import Settings
+from app.terminal import Json, screen
+from app.terminal import document as _document
+from app.terminal import opened as _open
+from app.terminal import show as _show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="互通 Hutong", pretty_exceptions_enable=False)
 platform_app, feed_app, held_app = typer.Typer(), typer.Typer(), typer.Typer(invoke_without_command=True)
 app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
-screen = Console(stderr=True)
+app.registered_commands += looking.commands.registered_commands
+feed_app.registered_commands += looking.feed_commands.registered_commands
 STARTUP_S = 120  # a process that says nothing for so long is replaced; a loaded machine needs a while to import us
 GRACE_S = 5  # for answers on their way; a reader who waits for changes is cut off
 
@@ -48,31 +49,6 @@ def main() -> None:
     except HutongError as error:
         screen.print(f"[red]{error.kind}[/]: {error.detail}", highlight=False)
         sys.exit(2 if isinstance(error, BadRequest) else 1)
-
-
-def _open() -> tuple[Settings, Database]:
-    settings = Settings()
-    return settings, Database(settings.url)
-
-
-def _show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    if as_json:
-        for item in items:
-            print(orjson.dumps(item, default=str).decode())
-        return
-    table = Table(*columns)
-    for item in items:
-        table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
-    Console().print(table)
-
-
-def _document(text: str) -> dict[str, Any]:
-    raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-    try:
-        found: dict[str, Any] = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequest(f"not JSON: {error}") from None
-    return found
 
 
 def _seconds(text: str) -> int:
@@ -248,10 +224,10 @@ def reconcile(feed: str, look: bool = False, as_json: Json = False) -> None:
 @app.command()
 def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     """Run quarantined bytes through today's mapping again, without asking the source."""
-    _, database = _open()
+    settings, database = _open()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule), as_json)
+    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:
@@ -347,17 +323,6 @@ def search_words(
     with database.read() as connection:
         rows = queries.by_pks(connection, search.find(connection, words=words, terms=terms, before=None, limit=limit))
     _show([restore(bytes(row.document)) for row in rows], ("id", "title", "subject", "stage"), as_json)
-
-
-@app.command("record")
-def record_show(id: str) -> None:
-    """One record as stored."""
-    _, database = _open()
-    with database.read() as connection:
-        row = queries.by_id(connection, id)
-    if row is None:
-        raise BadRequest(f"there is no record {id}")
-    print(orjson.dumps(restore(bytes(row.document)), option=orjson.OPT_INDENT_2).decode())
 
 
 @app.command("status")

@@ -16,7 +16,8 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import docs, history, ix, oai, rest, snapshots
+from app.protocol import rules
+from app.publish import docs, history, ix, jobs, oai, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json, problem
 
@@ -33,7 +34,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
     )
-    return Engine(database, fetcher, settings.brake)
+    return Engine(database, fetcher, settings.brake, rules=settings.rules)
 
 
 def serving() -> FastAPI:
@@ -50,18 +51,22 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with database.read() as connection:
             app.state.admin_key_hash = value(connection, "admin_key_hash")
-        worker = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
+        app.state.engine = engine(settings, database)
+        worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         if harvest:
             worker.start()
         yield
         if harvest:
             await run_in_threadpool(worker.stop)
+        app.state.engine.fetcher.close()
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (history.router, rest.router, ix.router, snapshots.router, oai.router, docs.router):
+    for room in (
+        jobs.router, history.router, rest.router, ix.router, snapshots.router, oai.router, docs.router,
+    ):  # fmt: skip
         app.include_router(room)
     _operations(app)
     return app
@@ -89,6 +94,8 @@ def _operations(app: FastAPI) -> None:
         for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.is_file() else ():
             if section.split("\n", 1)[0].strip().strip("`") == kind:
                 return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
+        if (rule := rules.rule_of(kind)) is not None:
+            return Response(rules.section(rule)[1:], media_type="text/markdown; charset=utf-8")
         return problem(404, "not_found", "there is no such kind of problem")
 
     @app.get("/", tags=["operations"])

@@ -88,6 +88,12 @@ def hand_over(connection: Connection, lease: Lease) -> None:
     connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
 
 
+def give_back(connection: Connection, lease: Lease) -> None:
+    """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
+    hold(connection, lease, lease_owner=None)
+    connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_until=0))
+
+
 def park(connection: Connection, name: str, wait_s: float) -> None:
     """Remembers a host's Retry-After for every feed on it, across runs and restarts."""
     until = now(connection) + int(wait_s * 1_000_000)

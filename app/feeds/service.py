@@ -61,6 +61,11 @@ def transition(connection: Connection, feed_id: int, state: str) -> None:
         raise NotFound(f"there is no feed {feed_id}")
 
 
+def remap(connection: Connection, feed_id: int, mapping: dict[str, Any]) -> None:
+    """Gives a feed another mapping, which must have been checked."""
+    connection.execute(update(feed).where(feed.c.id == feed_id).values(mapping=orjson.dumps(mapping).decode()))
+
+
 def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:
     """One feed by number or `PLATFORM/key`, configuration and mapping decoded. Raises NotFound."""
     query = select(feed)

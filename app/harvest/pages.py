@@ -47,6 +47,7 @@ class Engine:
     ahead: int = 0
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
+    rules: str = ""
 
 
 class Run(NamedTuple):

@@ -1,0 +1,47 @@
+"""What all commands share: the database, tables for people, JSON for programs, documents from files."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.db import Database
+from app.protocol.errors import BadRequest
+from app.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+screen = Console(stderr=True)
+
+
+def opened() -> tuple[Settings, Database]:
+    """The settings and the database behind them."""
+    settings = Settings()
+    return settings, Database(settings.url)
+
+
+def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    """Rows as a table, or one JSON document a line."""
+    if as_json:
+        for item in items:
+            print(orjson.dumps(item, default=str).decode())
+        return
+    table = Table(*columns)
+    for item in items:
+        table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
+    Console().print(table)
+
+
+def document(text: str) -> dict[str, Any]:
+    """A JSON object, or with `@FILE` the one in a file. Raises BadRequest."""
+    try:
+        raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+    except OSError as error:
+        raise BadRequest(f"{text[1:]}: {error.strerror}") from None
+    try:
+        found: dict[str, Any] = orjson.loads(raw)
+    except ValueError as error:
+        raise BadRequest(f"not JSON: {error}") from None
+    return found
