@@ -1,8 +1,10 @@
 """The command `hutong`: tables for people, --json for programs; exit 0 done, 1 failed, 2 wrong usage."""
 
+import os
 import secrets
+import signal
 import sys
-import time
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,6 @@ import uvicorn
 from app import looking, schema
 from app.catalogue import queries, search
 from app.catalogue.tables import about
-from app.db import Database
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
@@ -38,6 +39,8 @@ app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
+STARTUP_S = 120  # a process that says nothing for so long is replaced; a loaded machine needs a while to import us
+GRACE_S = 5  # for answers on their way; a reader who waits for changes is cut off
 
 
 def main() -> None:
@@ -71,26 +74,36 @@ def init() -> None:
 
 
 @app.command()
-def serve(host: str = "127.0.0.1", port: int = 8000, harvest: bool = True) -> None:
-    """API, protocol faces and status page, with the embedded worker."""
-    settings = Settings()
-    schema.upgrade(Database(settings.url))
-    # Live pages keep a stream open; a stopping hub waits for them this long.
-    application = create(settings, harvest=harvest)
-    uvicorn.run(application, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+def serve(
+    host: str = "127.0.0.1", port: int = 8000, workers: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    harvest: bool | None = None,
+) -> None:  # fmt: skip
+    """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
+    settings, database = _open()
+    schema.upgrade(database)
+    database.close()
+    assert settings.secret  # made here, once, before several processes look for it
+    # The processes make their settings themselves. Leases keep their workers apart; they share the threads out.
+    os.environ["HUTONG_HARVEST"] = str(settings.harvest if harvest is None else harvest)
+    os.environ["HUTONG_HARVEST_THREADS"] = str(max(1, settings.harvest_threads // workers))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has ended
+    uvicorn.run(
+        "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning",
+        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S,
+    )  # fmt: skip
 
 
 @app.command()
 def worker(concurrency: int = 64) -> None:
-    """A harvest worker; any number, on any machine, against PostgreSQL."""
+    """A harvest worker; any number, on any machine, against PostgreSQL; hands its feeds over on SIGTERM."""
     settings, database = _open()
     made = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
+    asked_to_end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked_to_end.set())
     made.start()
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        made.stop()
+    asked_to_end.wait()
+    made.stop()
 
 
 @platform_app.command("add")

@@ -17,7 +17,7 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import history, ix, jobs, oai, rest
+from app.publish import docs, history, ix, jobs, oai, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json
 
@@ -33,6 +33,12 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_deadline_s=settings.fetch_file_deadline_s,
     )
     return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+
+
+def serving() -> FastAPI:
+    """The hub of this environment, as each process of `hutong serve` makes it."""
+    settings = Settings()
+    return create(settings, harvest=settings.harvest, concurrency=settings.harvest_threads)
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
@@ -53,11 +59,11 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         app.state.engine.fetcher.close()
         database.close()
 
-    app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads.router, jobs.router, history.router, rest.router, ix.router, oai.router, console.router):
-        app.include_router(room)
+    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console):
+        app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)
     return app

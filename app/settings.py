@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
+    harvest: bool = True
+    harvest_threads: int = Field(default=8, ge=1, le=256)
     log_format: str = "text"
     locale: str = "zh-CN"
 

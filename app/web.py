@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -17,11 +17,13 @@ from app.protocol.errors import CursorGone, HutongError, Unauthorized
 from app.settings import Settings
 
 
-def problem(status: int, kind: str, detail: str, errors: list[Any] | None = None) -> Response:
-    """A problem document; `type` points to its page in this hub."""
+def problem(
+    status: int, kind: str, detail: str, errors: list[Any] | None = None, members: Mapping[str, Any] | None = None
+) -> Response:
+    """A problem document with its extension members; `type` points to its page in this hub."""
     body = {
         "type": f"/problems/{kind}", "title": kind.replace("_", " ").replace(".", ": "), "status": status,
-        "detail": detail, "kind": kind, "errors": errors or [],
+        "detail": detail, "kind": kind, "errors": errors or [], **(members or {}),
     }  # fmt: skip
     return Response(orjson.dumps(body), status_code=status, media_type="application/problem+json")
 
@@ -31,7 +33,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HutongError)
     async def _ours(_: Request, error: HutongError) -> Response:
-        return problem(error.status, error.kind, error.detail, error.errors)
+        return problem(error.status, error.kind, error.detail, error.errors, error.members)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:

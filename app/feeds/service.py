@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import orjson
 from sqlalchemy import Connection, select, update
 
-from app.db import now
+from app.db import now, plain
 from app.feeds.tables import feed
 from app.platforms.service import by_code
 from app.protocol.errors import BadRequest, Conflict, NotFound
@@ -87,7 +87,7 @@ def feeds(connection: Connection) -> list[dict[str, Any]]:
 
 def _decoded(row: Any) -> dict[str, Any]:
     # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
-    found = {str(name): value for name, value in row._mapping.items()}
+    found = plain(row)
     for name in ("config", "mapping", "checkpoint"):
         found[name] = orjson.loads(found[name]) if found[name] else None
     return found

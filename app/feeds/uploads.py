@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, desc, select, update
 
-from app.db import now
+from app.db import now, plain
 from app.feeds import service
 from app.feeds.tables import feed, upload
 from app.protocol.errors import BadRequest, TooLarge
@@ -117,7 +117,7 @@ def uploads(connection: Connection, feed_id: int) -> list[dict[str, Any]]:
     """A feed's files, the newest first."""
     query = select(upload).where(upload.c.feed_id == feed_id).order_by(desc(upload.c.id))
     # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
-    return [{str(name): value for name, value in row._mapping.items()} for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(query)]
 
 
 def latest(connection: Connection, feed_id: int) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, desc, func, select
 
 from app.catalogue.tables import record
+from app.db import plain
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
@@ -50,7 +51,7 @@ def refused_in(connection: Connection, feed_id: int, run_id: int) -> list[dict[s
     columns = (rejection.c.stage, rejection.c.rule)
     query = select(*columns, func.count().label("n"), func.min(rejection.c.id).label("sample"))
     query = query.where(rejection.c.feed_id == feed_id, rejection.c.run_id == run_id).group_by(*columns)
-    return [dict(row._mapping) for row in connection.execute(query.order_by(desc("n")))]
+    return [plain(row) for row in connection.execute(query.order_by(desc("n")))]
 
 
 def by_rule(connection: Connection, rule: str = "", feed_id: int | None = None) -> list[dict[str, Any]]:
@@ -64,7 +65,7 @@ def by_rule(connection: Connection, rule: str = "", feed_id: int | None = None) 
         query = query.where(rejection.c.rule == rule)
     if feed_id is not None:
         query = query.where(rejection.c.feed_id == feed_id)
-    return [dict(row._mapping) for row in connection.execute(query.order_by(desc("n"), *columns).limit(500))]
+    return [plain(row) for row in connection.execute(query.order_by(desc("n"), *columns).limit(500))]
 
 
 def refusals(
@@ -77,7 +78,7 @@ def refusals(
     )
     if before is not None:
         query = query.where(rejection.c.id < before)
-    return [dict(row._mapping) for row in connection.execute(query.order_by(desc(rejection.c.id)).limit(limit))]
+    return [plain(row) for row in connection.execute(query.order_by(desc(rejection.c.id)).limit(limit))]
 
 
 def refusal(connection: Connection, number: int) -> dict[str, Any]:
@@ -85,13 +86,13 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
     row = connection.execute(select(rejection).where(rejection.c.id == number)).first()
     if row is None:
         raise NotFound(f"there is no quarantined entry {number}; it may have come again and been good")
-    return dict(row._mapping)
+    return plain(row)
 
 
 def decisions(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
     """Held removals that have been decided, the latest first."""
     query = select(held).where(held.c.state != "pending").order_by(desc(held.c.decided_at)).limit(limit)
-    return [dict(row._mapping) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(query)]
 
 
 def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
     row = connection.execute(select(held).where(held.c.id == held_id)).first()
     if row is None:
         raise NotFound(f"there is no held change {held_id}")
-    return dict(row._mapping)
+    return plain(row)
 
 
 def held_sample(connection: Connection, held_id: int, limit: int = SAMPLE) -> list[Any]:

@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import Connection, desc, select, update
 
 from app.catalogue.service import Outcome
-from app.db import insert_missing, now
+from app.db import insert_missing, now, plain
 from app.harvest.tables import COUNTS, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
@@ -118,7 +118,7 @@ def rejections(
         query = query.where(rejection.c.feed_id == feed_id)
     if before is not None:
         query = query.where(rejection.c.id < before)
-    return [dict(row._mapping) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(query)]
 
 
 def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
@@ -126,4 +126,4 @@ def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str
     query = select(held).where(held.c.state == "pending").order_by(held.c.id)
     if feed_id is not None:
         query = query.where(held.c.feed_id == feed_id)
-    return [dict(row._mapping) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(query)]

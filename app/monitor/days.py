@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select, text
 
+from app.db import plain
 from app.feeds.tables import feed
 from app.harvest.tables import COUNTS, run_day
 
@@ -70,7 +71,7 @@ def totals(connection: Connection, last: int, days: int, feed_ids: Sequence[int]
     """Sums by day with all counts, for trends; only days on which something ended."""
     sums = [func.sum(run_day.c[name]).label(name) for name in ("runs", "failed", "seen", *COUNTS)]
     query = select(run_day.c.day, *sums).where(run_day.c.feed_id.in_(feed_ids), run_day.c.day > last - days)
-    return [dict(row._mapping) for row in connection.execute(query.group_by(run_day.c.day).order_by(run_day.c.day))]
+    return [plain(row) for row in connection.execute(query.group_by(run_day.c.day).order_by(run_day.c.day))]
 
 
 def _sums(key: Any, last: int, days: int) -> Any:

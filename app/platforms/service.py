@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from app.db import now
+from app.db import now, plain
 from app.platforms.tables import platform
 from app.protocol.errors import BadRequest, Conflict, NotFound
 from app.protocol.words import PLATFORM_CODE
@@ -30,7 +30,7 @@ def transition(connection: Connection, code: str, state: str, reason: str | None
 
 def platforms(connection: Connection) -> list[dict[str, Any]]:
     """All platforms by code."""
-    return [dict(row._mapping) for row in connection.execute(select(platform).order_by(platform.c.code))]
+    return [plain(row) for row in connection.execute(select(platform).order_by(platform.c.code))]
 
 
 def by_code(connection: Connection, code: str) -> dict[str, Any]:
@@ -38,4 +38,4 @@ def by_code(connection: Connection, code: str) -> dict[str, Any]:
     row = connection.execute(select(platform).where(platform.c.code == code)).first()
     if row is None:
         raise NotFound(f"there is no platform {code}")
-    return dict(row._mapping)
+    return plain(row)

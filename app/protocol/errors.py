@@ -15,6 +15,7 @@ HutongError
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -25,6 +26,7 @@ class HutongError(Exception):
     status: ClassVar[int] = 500
     blame: ClassVar[str] = "ours"
     retry: ClassVar[bool] = False
+    members: Mapping[str, Any] = MappingProxyType({})  # extension members of the problem document (RFC 9457, 3.2)
 
     def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), wait_s: float | None = None) -> None:
         super().__init__(detail)
@@ -80,6 +82,11 @@ class CursorGone(CallerError):
 
     kind = "cursor_gone"
     status = 410
+
+    def __init__(self, detail: str, *, snapshot: str | None = None) -> None:
+        super().__init__(detail)
+        if snapshot is not None:  # IX/1 section 3.2 names these two members
+            self.members = {"code": self.kind, "snapshot": snapshot}
 
 
 class PeerError(HutongError):
