@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,6 +14,7 @@ from app.console.assets import Assets
 from app.console.page import STATIC
 from app.db import Database
 from app.feeds import routes as uploads
+from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
@@ -32,7 +34,8 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
 def serving() -> FastAPI:
@@ -56,7 +59,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         yield
         if harvest:
             await run_in_threadpool(worker.stop)
-        app.state.engine.fetcher.close()
+        app.state.engine.close()
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
