@@ -19,7 +19,7 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import docs, history, ix, jobs, oai, rest, snapshots
+from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json
 
@@ -65,7 +65,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console):
+    for room in (uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, docs, console):
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)
