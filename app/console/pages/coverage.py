@@ -30,17 +30,21 @@ def matrix(connection: Connection, chosen: Chosen, lang: str) -> dict[str, Any]:
         {
             "code": s,
             "label": vocab.label("subject", s, labels),
-            "cells": [_cell(g, counts.get((s, g), 0)) for g in grades],
+            "cells": [_cell(s, g, counts) for g in grades],
         }
         for s in subjects
     ]
     editions = sorted(coverage.editions(connection).items(), key=lambda pair: (-pair[1], pair[0]))
     return {
-        "chosen": chosen, "rows": rows, "gaps": sum(cell["n"] == 0 for row in rows for cell in row["cells"]),
+        "chosen": chosen, "rows": rows, "gaps": sum(cell["word"] == "gap" for row in rows for cell in row["cells"]),
         "grades": [(code, vocab.label("grade", code, labels)) for code in grades],
         "editions": [(code, vocab.label("edition", code, labels)) for code, _ in editions],
     }  # fmt: skip
 
 
-def _cell(grade: str, n: int) -> dict[str, Any]:
-    return {"grade": grade, "n": n, "word": "gap" if n == 0 else "thin" if n < ENOUGH else "full"}
+def _cell(subject: str, grade: str, counts: dict[tuple[str, str], int]) -> dict[str, Any]:
+    """A gap is an empty cell in a stage where the subject has resources at all: first-graders have no chemistry."""
+    n = counts.get((subject, grade), 0)
+    taught = n or any(s == subject and g[:1] == grade[:1] for s, g in counts)
+    word = "untaught" if not taught else "gap" if n == 0 else "thin" if n < ENOUGH else "full"
+    return {"grade": grade, "n": n, "word": word}
