@@ -1,9 +1,9 @@
 """The command `hutong`: tables for people, --json for programs; exit 0 done, 1 failed, 2 wrong usage."""
 
-import secrets
+import getpass
 import sys
 import time
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from app import schema
+from app.access import keys
+from app.access.keyring import keyring
+from app.access.principal import SYSTEM
 from app.catalogue import queries, search
-from app.catalogue.tables import about
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import brake, quarantine, runs
-from app.harvest.discovery import configured, kinds
+from app.harvest.discovery import configured, kinds, masked
 from app.harvest.worker import Worker, harvest_now
 from app.main import create, engine
 from app.monitor import status
@@ -48,7 +50,9 @@ def main() -> None:
 
 def _open() -> tuple[Settings, Database]:
     settings = Settings()
-    return settings, Database(settings.url)
+    database = Database(settings.url)
+    database.bind(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
+    return settings, database
 
 
 def _show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
@@ -80,14 +84,11 @@ def _seconds(text: str) -> int:
 
 @app.command()
 def init() -> None:
-    """Create or migrate the database; the first time prints the administrator's key."""
+    """Create or migrate the database; the first time prints the hub's own key, the first administrator's code."""
     _, database = _open()
     schema.upgrade(database)
     with database.write() as connection:
-        if queries.value(connection, "admin_key_hash") is None:
-            key = f"hk_{secrets.token_urlsafe(32)}"
-            row = {"name": "admin_key_hash", "value": sha256(key.encode()).hexdigest()}
-            connection.execute(about.insert(), row)
+        if (key := keys.first(connection)) is not None:
             print(f"administrator's key (shown once): {key}")
     screen.print(f"database ready: {database.url.render_as_string(hide_password=True)}")
 
@@ -97,7 +98,7 @@ def serve(host: str = "127.0.0.1", port: int = 8000, harvest: bool = True) -> No
     """API, protocol faces and status page, with the embedded worker."""
     settings = Settings()
     schema.upgrade(Database(settings.url))
-    uvicorn.run(create(settings, harvest=harvest), host=host, port=port, log_level="warning")
+    uvicorn.run(create(settings, harvest=harvest), host=host, port=port, log_level="warning", proxy_headers=False)
 
 
 @app.command()
@@ -157,13 +158,13 @@ def feed_add(
     every: str = "15m", mapping: str | None = None, key: str | None = None,
 ) -> None:  # fmt: skip
     """Register a feed; prints its id."""
-    _, database = _open()
-    checked = configured(connector, _document(config)).model_dump(mode="json", exclude_none=True)
+    settings, database = _open()
+    checked, hidden = masked(configured(connector, _document(config)))
     with database.write() as connection:
         print(
             feeds.register(
                 connection, platform=platform, name=name, connector=connector, config=checked, key=key,
-                mapping=_document(mapping) if mapping else None, every_s=_seconds(every),
+                mapping=_document(mapping) if mapping else None, every_s=_seconds(every), sealed=(keyring(settings), hidden),
             )
         )  # fmt: skip
 

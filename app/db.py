@@ -44,6 +44,10 @@ class Database:
         with self.engine.connect() as connection:
             yield connection
 
+    def bind(self, principal: Any) -> None:
+        """Says who acts on every connection from now on: a command's user. A request binds its own connection."""
+        self.engine = self.engine.execution_options(principal=principal)
+
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()

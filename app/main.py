@@ -10,7 +10,11 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from app.catalogue.queries import value
+from app.access import clerk, routes
+from app.access.door import public, requires
+from app.access.gate import Gate
+from app.access.keyring import keyring
+from app.access.scopes import Scope
 from app.db import Database
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
@@ -18,7 +22,7 @@ from app.harvest.worker import Worker
 from app.monitor import status
 from app.publish import ix, oai, rest
 from app.settings import Settings
-from app.web import Reading, install, json, problem
+from app.web import Answers, Reading, install, json, problem
 
 _HERE = Path(__file__).parent
 # Shipped inside the package by the wheel; in a checkout it stands with the other documentation.
@@ -33,7 +37,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
     )
-    return Engine(database, fetcher, settings.brake)
+    return Engine(database, fetcher, settings.brake, ring=keyring(settings))
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
@@ -42,42 +46,44 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with database.read() as connection:
-            app.state.admin_key_hash = value(connection, "admin_key_hash")
         worker = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
         if harvest:
             worker.start()
+        keeper = clerk.Clerk(database, app.state.gate)
+        keeper.start()
         yield
+        await run_in_threadpool(keeper.stop)
         if harvest:
             await run_in_threadpool(worker.stop)
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
-    app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
+    app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
-    for room in (rest.router, ix.router, oai.router):
+    app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
+    for room in (routes.router, rest.router, ix.router, oai.router):
         app.include_router(room)
     _operations(app)
     return app
 
 
 def _operations(app: FastAPI) -> None:
-    @app.get("/healthz", tags=["operations"])
+    @app.get("/healthz", tags=["operations"], dependencies=[public()])
     def healthz() -> Response:
         """The process is alive."""
         return json({"status": "alive"})
 
-    @app.get("/readyz", tags=["operations"])
+    @app.get("/readyz", tags=["operations"], dependencies=[public()])
     def readyz(connection: Reading) -> Response:
         """The database answers."""
         return json({"status": "ready", "head": status.figures(connection)["head"]})
 
-    @app.get("/metrics", tags=["operations"])
+    @app.get("/metrics", tags=["operations"], dependencies=[requires(Scope.OPS_READ)])
     def metrics() -> Response:
-        """Prometheus."""
+        """Prometheus; the scraper's key goes into `authorization` of its job."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/problems/{kind}", tags=["operations"])
+    @app.get("/problems/{kind}", tags=["operations"], dependencies=[public()])
     def problem_page(kind: str) -> Response:
         """What a kind of problem means: cause, example, remedy."""
         for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.is_file() else ():
@@ -85,7 +91,7 @@ def _operations(app: FastAPI) -> None:
                 return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
         return problem(404, "not_found", "there is no such kind of problem")
 
-    @app.get("/", tags=["operations"])
+    @app.get("/", tags=["operations"], dependencies=[public()])
     def page(connection: Reading) -> Response:
         """A plain status page."""
         return Response(_page(status.figures(connection), status.feeds_status(connection)), media_type="text/html")

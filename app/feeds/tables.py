@@ -27,6 +27,7 @@ feed = Table(
     Column("succeeded_at", BigInteger),
     UniqueConstraint("platform", "key"),
     Index("feed_due", "state", "next_at"),
+    info={"tenant": True},
 )
 
 host = Table(

@@ -13,11 +13,15 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 from sqlalchemy import Connection
 
+from app.access import secrets
+from app.access.keyring import Keyring
 from app.catalogue import service
 from app.db import Database
 from app.feeds import leases
 from app.feeds.leases import Lease
+from app.feeds.service import owner
 from app.harvest import brake, quarantine, runs
+from app.harvest.discovery import unmasked
 from app.harvest.fetch import Fetcher
 from app.harvest.prepare import Batch, Source, identity, prepared, reading, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page
@@ -46,6 +50,7 @@ class Engine:
     prepare: Preparer = prepared
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
+    ring: Keyring | None = None  # opens the secrets of feeds
 
 
 class _Run(NamedTuple):
@@ -66,7 +71,7 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
         run_id = runs.begin(connection, feed["id"], job)
     error: HutongError | None = None
     try:
-        _pages(_Run(engine, lease, run_id, feed, source, reading(source).connector), job)
+        _pages(_Run(engine, lease, run_id, feed, source, _asking(engine, feed, source)), job)
     except LeaseLost:
         raise
     except PeerThrottled as throttled:
@@ -78,6 +83,15 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
         _finish(engine, lease, run_id, HutongError("internal fault; see the log of this run"))
         raise
     return _finish(engine, lease, run_id, error)
+
+
+def _asking(engine: Engine, feed: Mapping[str, Any], source: Source) -> Connector:
+    """The connector that asks the platform, with its secrets; the one that parses never sees them."""
+    connector = reading(source).connector
+    if engine.ring is None:
+        return connector
+    with engine.database.read() as connection:
+        return unmasked(connector, secrets.opened(connection, engine.ring, owner(feed["id"])))
 
 
 def _pages(run: _Run, job: str) -> None:

@@ -24,6 +24,7 @@ run = Table(
     Column("error_kind", String(64)),
     Column("error", Text),
     Index("run_feed", "feed_id", "id"),
+    info={"tenant": True},
 )
 
 rejection = Table(
@@ -44,6 +45,7 @@ rejection = Table(
     Column("rejected_at", BigInteger, nullable=False),
     Column("state", String(16), nullable=False, default="open"),
     Index("rejection_feed", "feed_id", "state", "identifier"),
+    info={"tenant": True},
 )
 
 removal = Table(
@@ -69,4 +71,5 @@ held = Table(
     Column("state", String(16), nullable=False),
     Column("held_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger),
+    info={"tenant": True},
 )

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from app.catalogue.queries import head, tallies
 from app.db import now
-from app.feeds.service import feeds
+from app.feeds.service import feeds, mine
 from app.harvest.tables import held, rejection, run
 
 LADDER = ("held", "failing", "late", "never run", "running", "healthy", "paused")
@@ -16,9 +16,10 @@ def feeds_status(connection: Connection) -> list[dict[str, Any]]:
     """Feeds with state, lag in seconds, last error; those that need a person first."""
     at = now(connection)
     pending = select(held.c.feed_id, held.c.cause).where(held.c.state == "pending").order_by(held.c.id)
-    waiting: dict[int, str] = {row.feed_id: row.cause for row in connection.execute(pending)}
-    latest = select(func.max(run.c.id)).group_by(run.c.feed_id)
-    last = {row.feed_id: row for row in connection.execute(select(run).where(run.c.id.in_(latest)))}
+    waits = connection.execute(mine(connection, pending, held.c.feed_id))
+    waiting: dict[int, str] = {row.feed_id: row.cause for row in waits}
+    latest = select(run).where(run.c.id.in_(select(func.max(run.c.id)).group_by(run.c.feed_id)))
+    last = {row.feed_id: row for row in connection.execute(mine(connection, latest, run.c.feed_id))}
     counts = tallies(connection)
     found = [_status(feed, last.get(feed["id"]), waiting.get(feed["id"]), at, counts) for feed in feeds(connection)]
     return sorted(found, key=lambda item: LADDER.index(item["state"]))
@@ -54,11 +55,12 @@ def figures(connection: Connection) -> dict[str, Any]:
     counts = tallies(connection)
     refused = select(func.count()).select_from(rejection).where(rejection.c.state == "open")
     waits = select(func.coalesce(func.sum(held.c.count), 0)).where(held.c.state == "pending")
+    ran = select(func.count()).select_from(run)
     return {
         "records": counts.get("live", 0),
         "head": head(connection),
-        "rejected": connection.execute(refused).scalar_one(),
-        "held": int(connection.execute(waits).scalar_one()),
+        "rejected": connection.execute(mine(connection, refused, rejection.c.feed_id)).scalar_one(),
+        "held": int(connection.execute(mine(connection, waits, held.c.feed_id)).scalar_one()),
         "feeds": len(feeds(connection)),
-        "runs": connection.execute(select(func.count()).select_from(run)).scalar_one(),
+        "runs": connection.execute(mine(connection, ran, run.c.feed_id)).scalar_one(),
     }

@@ -12,6 +12,8 @@ from fastapi.responses import FileResponse
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.catalogue import digests, queries
 from app.clock import iso
 from app.db import Database
@@ -46,7 +48,9 @@ def item(row: Any, *, head: bool = False) -> bytes:
     )  # fmt: skip
 
 
-@router.get("/.well-known/ix", summary="Who this platform is and what it offers")
+@router.get(
+    "/.well-known/ix", summary="Who this platform is and what it offers", dependencies=[requires(Scope.CATALOGUE_READ)]
+)
 def well_known(connection: Reading, config: Config) -> Response:
     """Platform code, scopes with their epoch, limits, retention and adoption level."""
     epoch = queries.epoch(connection)
@@ -59,7 +63,11 @@ def well_known(connection: Reading, config: Config) -> Response:
     })  # fmt: skip
 
 
-@router.get("/ix/v1/{scope}/changes", summary="Changes after a cursor, each record once at its latest state")
+@router.get(
+    "/ix/v1/{scope}/changes",
+    summary="Changes after a cursor, each record once at its latest state",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 async def changes(
     request: Request, scope: str, cursor: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     fields: Annotated[str, Query(pattern="^(full|head)$")] = "full",
@@ -101,7 +109,11 @@ def _after(config: Settings, scope: str, epoch: str, cursor: str) -> int:
     return int(seq)
 
 
-@router.get("/ix/v1/records/{id:path}", summary="One record; a tombstone answers 410 with its body")
+@router.get(
+    "/ix/v1/records/{id:path}",
+    summary="One record; a tombstone answers 410 with its body",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def one(connection: Reading, id: str, request: Request) -> Response:
     """ETag is the content hash."""
     row = queries.by_id(connection, id)
@@ -113,7 +125,11 @@ def one(connection: Reading, id: str, request: Request) -> Response:
     return Response(item(row), 200 if row.live else 410, {"ETag": tag}, "application/json")
 
 
-@router.post("/ix/v1/records:lookup", summary="Live, tombstone or unknown for up to 500 ids")
+@router.post(
+    "/ix/v1/records:lookup",
+    summary="Live, tombstone or unknown for up to 500 ids",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def lookup(connection: Reading, ids: Annotated[list[str], Body(embed=True, max_length=500)]) -> Response:
     """One answer for each id, in order."""
     rows = {id: queries.by_id(connection, id) for id in ids}
@@ -121,7 +137,11 @@ def lookup(connection: Reading, ids: Annotated[list[str], Body(embed=True, max_l
     return Response(b'{"items":[%s]}' % b",".join(answers), media_type="application/json")
 
 
-@router.get("/ix/v1/{scope}/snapshots/latest", summary="Manifest of the present state as immutable parts")
+@router.get(
+    "/ix/v1/{scope}/snapshots/latest",
+    summary="Manifest of the present state as immutable parts",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def snapshot(base: Hub, config: Config, scope: str) -> Response:
     """Live records at one cursor; the changes after it lead to the present (V4)."""
     return json(_snapshot(base, config, scope))
@@ -163,7 +183,11 @@ def _part(folder: Path, scope: str, lines: list[bytes]) -> dict[str, Any]:
     return {"href": href, "bytes": len(content), "sha256": name, "records": len(lines)}
 
 
-@router.get("/ix/v1/{scope}/snapshots/parts/{name}.ndjson.gz", summary="One immutable part of a snapshot")
+@router.get(
+    "/ix/v1/{scope}/snapshots/parts/{name}.ndjson.gz",
+    summary="One immutable part of a snapshot",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def part(config: Config, scope: str, name: str) -> FileResponse:
     """NDJSON in gzip, named by the SHA-256 of its bytes."""
     _scope(scope)

@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.catalogue import queries
 from app.clock import iso, now
 from app.db import Database
@@ -53,8 +55,8 @@ class _Window(NamedTuple):
     sent: int
 
 
-@router.get("/oai", summary="OAI-PMH 2.0", operation_id="oai_get")
-@router.post("/oai", summary="OAI-PMH 2.0", operation_id="oai_post")
+@router.get("/oai", summary="OAI-PMH 2.0", operation_id="oai_get", dependencies=[requires(Scope.CATALOGUE_READ)])
+@router.post("/oai", summary="OAI-PMH 2.0", operation_id="oai_post", dependencies=[requires(Scope.CATALOGUE_READ)])
 async def oai(request: Request) -> Response:
     """Errors are answers with status 200, as the protocol asks (3.6)."""
     raw = request.url.query.encode() if request.method == "GET" else await request.body()
