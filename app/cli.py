@@ -1,22 +1,17 @@
 """The command `hutong`: tables for people, --json for programs; exit 0 done, 1 failed, 2 wrong usage."""
 
-import getpass
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 import uvicorn
-from rich.console import Console
-from rich.table import Table
 
-from app import schema
+from app import access_commands, schema
 from app.access import keys
 from app.access.keyring import keyring
-from app.access.principal import SYSTEM
 from app.catalogue import queries, search
 from app.db import Database
 from app.feeds import service as feeds
@@ -29,14 +24,16 @@ from app.platforms import service as platforms
 from app.protocol.errors import BadRequest, HutongError
 from app.protocol.record import restore
 from app.settings import Settings
+from app.terminal import Json, screen
+from app.terminal import opened as _open
+from app.terminal import show as _show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="互通 Hutong", pretty_exceptions_enable=False)
 platform_app, feed_app, held_app = typer.Typer(), typer.Typer(), typer.Typer(invoke_without_command=True)
 app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
-screen = Console(stderr=True)
+access_commands.attach(app)
 
 
 def main() -> None:
@@ -46,24 +43,6 @@ def main() -> None:
     except HutongError as error:
         screen.print(f"[red]{error.kind}[/]: {error.detail}", highlight=False)
         sys.exit(2 if isinstance(error, BadRequest) else 1)
-
-
-def _open() -> tuple[Settings, Database]:
-    settings = Settings()
-    database = Database(settings.url)
-    database.bind(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
-    return settings, database
-
-
-def _show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    if as_json:
-        for item in items:
-            print(orjson.dumps(item, default=str).decode())
-        return
-    table = Table(*columns)
-    for item in items:
-        table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
-    Console().print(table)
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -105,8 +105,12 @@ def _rows(connection: Connection) -> Iterator[dict[str, Any]]:
     after = 0
     while rows := connection.execute(select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(5000)).all():
         for row in rows:
-            yield dict(row._mapping)
+            yield _whole(row)
         after = rows[-1].seq
+
+
+def _whole(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in (*_FIELDS, "hash")}
 
 
 def _anchor(connection: Connection, first: int) -> str | None:
@@ -132,7 +136,7 @@ def search(
         query = query.where(audit.c.at <= until)
     if before is not None:
         query = query.where(audit.c.seq < before)
-    return [{**row._mapping, "detail": orjson.loads(row.detail)} for row in connection.execute(query)]
+    return [{**_whole(row), "detail": orjson.loads(row.detail)} for row in connection.execute(query)]
 
 
 def head(connection: Connection) -> dict[str, Any]:

@@ -171,4 +171,4 @@ class Unavailable(HubError):
 class SecretLost(HubError):
     """A sealed value cannot be opened with the keys at hand."""
 
-    kind = "secret.lost"
+    kind = "hub.secret_lost"
