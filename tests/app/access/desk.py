@@ -18,7 +18,7 @@ from app.main import create
 from app.platforms import service as platforms
 from app.settings import Settings
 
-PASSWORD = "rice-lantern-velvet-41"
+PASSWORD = "rice-lantern-velvet-41"  # noqa: S105 (of accounts that live for one test)
 UNLIMITED = "999999999/s"
 
 
@@ -27,6 +27,7 @@ class Desk:
 
     def __init__(self, url: str, database: Database, settings: Settings, app: Any) -> None:
         self.url, self.database, self.settings, self.app = url, database, settings, app
+        self.clients: list[httpx.Client] = []
 
     def platform(self, code: str) -> str:
         """An enrolled platform and a key of it."""
@@ -52,7 +53,8 @@ class Desk:
         """A session. Raises AssertionError when refused."""
         answer = self.login(name, password, code)
         assert answer.status_code == 200, answer.text
-        return Signed(self.url, answer)
+        self.clients.append(signed := Signed(self.url, answer))
+        return signed
 
     def login(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:
         """The answer of the sign-in."""
@@ -60,7 +62,8 @@ class Desk:
 
     def key_client(self, key: str) -> httpx.Client:
         """A program with a key or token."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"})
+        self.clients.append(made := httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}))
+        return made
 
     def token(self, client: str, key: str, **more: str) -> httpx.Response:
         """The answer of the token endpoint."""
@@ -81,20 +84,22 @@ class Signed(httpx.Client):
 @contextmanager
 def desk(database: Database, folder: Path, **settings: Any) -> Iterator[Desk]:
     """A running hub on this database; nothing is harvested."""
-    made = Settings(
-        **{"data_dir": folder, "secret_key": "k" * 32, "quota_tenant": UNLIMITED, "quota_anonymous": UNLIMITED}
-        | settings
-    )
+    plain = {
+        "data_dir": folder, "database_url": database.url.render_as_string(hide_password=False), "secret_key": "k" * 32,
+        "quota_tenant": UNLIMITED, "quota_anonymous": UNLIMITED,
+    }  # fmt: skip
+    made = Settings(**plain | settings)
     app = create(made, harvest=False)
-    app.state.database.close()
-    app.state.database = database
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", proxy_headers=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
+    running = Desk(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, made, app)
     try:
-        yield Desk(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, made, app)
+        yield running
     finally:
+        for client in running.clients:
+            client.close()
         server.should_exit = True
         thread.join()

@@ -252,7 +252,7 @@ def test_rotation_under_load_loses_no_request(hub: Desk) -> None:
         with hub.database.write() as connection:
             made = keys.rotate(connection, held["key"][:11], 3600)
         former, held["key"] = held["key"], made.key
-        time.sleep(0.2)
+        time.sleep(0.4)
         with hub.database.write() as connection:
             keys.revoke(connection, former[:11])
     stop.set()
@@ -268,7 +268,7 @@ def test_an_expired_key_does_not_open_and_use_is_noted(hub: Desk) -> None:
         assert client.get("/api/v1/feeds").status_code == 200
     with hub.database.write() as connection:
         shown = keys.keys(connection, CODE)[0]
-        assert shown["used_at"] and now(connection) - shown["used_at"] < 60_000_000
+        assert now(connection) - (shown["used_at"] or 0) < 60_000_000
         assert key not in str(shown)
         connection.execute(keys.update(keys.api_key).values(expires_at=now(connection) - 1))
     time.sleep(0.6)
