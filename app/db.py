@@ -79,6 +79,11 @@ def _sqlite_engine(url: str) -> Engine:
     return engine
 
 
+def plain(row: Any) -> dict[str, Any]:
+    """A row by column name. SQLAlchemy's names are a subclass of str, which orjson refuses as keys."""
+    return {str(name): value for name, value in row._mapping.items()}
+
+
 def now(connection: Connection) -> int:
     """The database's clock, microseconds UTC: the one clock all workers share."""
     if connection.dialect.name == "sqlite":

@@ -14,13 +14,12 @@ from sqlalchemy import Connection, delete, desc, func, select, text, update
 
 from app.access.principal import acting
 from app.access.tables import audit, audit_head
-from app.db import now
+from app.db import now, plain
 from app.protocol.canonical import canonical
 
 BEGINNING = "0" * 64
 KEPT_DAYS = 180
 _DAY = 86_400_000_000
-_FIELDS = ("seq", "at", "actor", "address", "act", "object", "result", "detail", "request")
 
 
 class Act(StrEnum):
@@ -105,12 +104,8 @@ def _rows(connection: Connection) -> Iterator[dict[str, Any]]:
     after = 0
     while rows := connection.execute(select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(5000)).all():
         for row in rows:
-            yield _whole(row)
+            yield plain(row)
         after = rows[-1].seq
-
-
-def _whole(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in (*_FIELDS, "hash")}
 
 
 def _anchor(connection: Connection, first: int) -> str | None:
@@ -136,7 +131,7 @@ def search(
         query = query.where(audit.c.at <= until)
     if before is not None:
         query = query.where(audit.c.seq < before)
-    return [{**_whole(row), "detail": orjson.loads(row.detail)} for row in connection.execute(query)]
+    return [{**plain(row), "detail": orjson.loads(row.detail)} for row in connection.execute(query)]
 
 
 def head(connection: Connection) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
 from app.access.principal import Statement, acting, narrowed
-from app.db import now
+from app.db import now, plain
 from app.feeds.tables import feed
 from app.platforms import service as platforms
 from app.protocol.errors import BadRequest, Conflict, NotFound
@@ -113,7 +113,7 @@ def feeds(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _decoded(row: Any) -> dict[str, Any]:
-    found = dict(row._mapping)
+    found = plain(row)
     for name in ("config", "mapping", "checkpoint"):
         found[name] = orjson.loads(found[name]) if found[name] else None
     return found

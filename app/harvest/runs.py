@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, desc, select, update
 
 from app.catalogue.service import Outcome
-from app.db import now
+from app.db import now, plain
 from app.feeds.service import mine
 from app.harvest.tables import COUNTS, held, rejection, run
 from app.protocol.errors import HutongError, NotFound
@@ -98,7 +98,7 @@ def rejections(
         query = query.where(rejection.c.feed_id == feed_id)
     if before is not None:
         query = query.where(rejection.c.id < before)
-    return [dict(row._mapping) for row in connection.execute(mine(connection, query, rejection.c.feed_id))]
+    return [plain(row) for row in connection.execute(mine(connection, query, rejection.c.feed_id))]
 
 
 def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
@@ -106,4 +106,4 @@ def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str
     query = select(held).where(held.c.state == "pending").order_by(held.c.id)
     if feed_id is not None:
         query = query.where(held.c.feed_id == feed_id)
-    return [dict(row._mapping) for row in connection.execute(mine(connection, query, held.c.feed_id))]
+    return [plain(row) for row in connection.execute(mine(connection, query, held.c.feed_id))]

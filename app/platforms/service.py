@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from app.access.audit import Act, note
 from app.access.gate import suspend
 from app.access.principal import Statement, acting, narrowed, within
-from app.db import now
+from app.db import now, plain
 from app.platforms.tables import platform
 from app.protocol.errors import BadRequest, Conflict, NotFound
 from app.protocol.words import PLATFORM_CODE
@@ -48,7 +48,7 @@ def mine(connection: Connection, statement: Statement, code: ColumnElement[Any] 
 def platforms(connection: Connection) -> list[dict[str, Any]]:
     """The platforms, by code."""
     query = mine(connection, select(platform).order_by(platform.c.code))
-    return [dict(row._mapping) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(query)]
 
 
 def by_code(connection: Connection, code: str) -> dict[str, Any]:
@@ -56,4 +56,4 @@ def by_code(connection: Connection, code: str) -> dict[str, Any]:
     row = connection.execute(mine(connection, select(platform).where(platform.c.code == code))).first()
     if row is None:
         raise NotFound(f"there is no platform {code}")
-    return dict(row._mapping)
+    return plain(row)
