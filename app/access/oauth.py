@@ -12,6 +12,7 @@ from app.access.audit import Act, note
 from app.access.door import principal_of
 from app.access.gate import Gate
 from app.db import now
+from app.protocol.words import PLATFORM_CODE
 from app.web import database
 
 Answer = tuple[int, dict[str, Any]]
@@ -27,7 +28,8 @@ def answer(request: Request, form: Mapping[str, str]) -> Answer:
         connection.execution_options(principal=principal_of(request))
         row = keys.found(connection, secret)
         if row is None or (row.platform or "hub") != client:
-            note(connection, Act.TOKEN, f"client:{client}", "refused")
+            known = client if PLATFORM_CODE.match(client) else "unknown"
+            note(connection, Act.TOKEN, f"client:{known}", "refused")
             return 401, {"error": "invalid_client", "error_description": "client_id and client_secret do not hold"}
         held, wanted = set(row.scopes.split()), form.get("scope", row.scopes).split()
         if not set(wanted) <= held:

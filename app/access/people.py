@@ -1,6 +1,7 @@
 """People: accounts, roles, rows. Nobody is there at the first start; the code of `hutong init` makes the first one."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
@@ -79,10 +80,15 @@ def turn(connection: Connection, name: str, state: str) -> None:
     if state not in ("active", "disabled"):
         raise BadRequest("a person is active or disabled")
     connection.execute(update(person).where(person.c.name == name).values(state=state))
-    connection.execute(delete(attempt).where(attempt.c.name == name))
+    connection.execute(delete(attempt).where(attempt.c.name == tried(name)))
     if state == "disabled":
         connection.execute(delete(session).where(session.c.person == name))
     note(connection, Act.PERSON_STATE, f"person:{name}", state=state)
+
+
+def tried(name: str) -> str:
+    """How failed sign-ins of a name are kept."""
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def set_password(connection: Connection, name: str, password: str, *, initial: bool) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select, update
 from app.access import passwords, second_factor
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.access.people import rows_of
+from app.access.people import rows_of, tried
 from app.access.principal import Principal
 from app.access.scopes import OFFICERS, TENANTS, Role, granted
 from app.access.tables import attempt, person, session, suspension
@@ -54,8 +54,10 @@ def sign_in(
         connection.execution_options(principal=caller)
         wait = _reserve(connection, name)
         row = connection.execute(select(person).where(person.c.name == name)).first()
+        # A name without an account is not written down: people type their password into the field for the name.
+        shown = f"person:{name}" if row else "person:unknown"
         if wait:
-            note(connection, Act.LOGIN, f"person:{name}", "refused", why="locked")
+            note(connection, Act.LOGIN, shown, "refused", why="locked")
     if wait:
         error = QuotaExceeded("too many failed sign-ins for this name; wait", wait_s=wait, limit=TRIES)
         error.kind = "auth.locked"
@@ -68,8 +70,8 @@ def sign_in(
         if refusal is None:
             return _begin(connection, ring, settings, row, caller.address)
         if isinstance(refusal, SecondFactorNeeded):
-            connection.execute(delete(attempt).where(attempt.c.name == name, attempt.c.failed <= 1))
-        note(connection, Act.LOGIN, f"person:{name}", "refused", why=refusal.kind)
+            connection.execute(delete(attempt).where(attempt.c.name == tried(name), attempt.c.failed <= 1))
+        note(connection, Act.LOGIN, shown, "refused", why=refusal.kind)
     raise refusal
 
 
@@ -86,6 +88,7 @@ def _refusal(connection: Connection, ring: Keyring, row: Any, right: bool, code:
 def _reserve(connection: Connection, name: str) -> float:
     """Counts this try as failed before it is checked (tries at the same time cannot slip by); seconds to wait, or 0."""
     at = now(connection)
+    name = tried(name)
     new = {"name": name, "failed": 0, "first_at": at, "until": 0, "locks": 0}
     connection.execute(insert_missing(connection, attempt), new)
     row = connection.execute(select(attempt).where(attempt.c.name == name).with_for_update()).one()
@@ -101,7 +104,7 @@ def _reserve(connection: Connection, name: str) -> float:
 
 
 def _begin(connection: Connection, ring: Keyring, settings: Settings, row: Any, address: str) -> SignedIn:
-    connection.execute(delete(attempt).where(attempt.c.name == row.name))
+    connection.execute(delete(attempt).where(attempt.c.name == tried(row.name)))
     cookie, at = secrets.token_urlsafe(32), now(connection)
     stored = {"hash": _digest(cookie), "person": row.name, "address": address, "began_at": at, "seen_at": at}
     connection.execute(session.insert(), stored)

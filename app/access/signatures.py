@@ -70,7 +70,8 @@ def signer(connection: Connection, request: Signed, key_of: KeyOf) -> str:
         raise Unauthorized()
     key_id, value = str(found[0].parameters["keyid"]), str(found[0].nonce)
     used = {"key_id": key_id[:200], "value": value, "seen_at": now(connection)}
-    if not connection.execute(insert_missing(connection, nonce), used).rowcount:
+    fresh = insert_missing(connection, nonce).returning(nonce.c.value)
+    if connection.execute(fresh, used).first() is None:
         raise Unauthorized()
     return key_id
 

@@ -83,7 +83,7 @@ attempt = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("locks", Integer, nullable=False),
-    comment="failed sign-ins by account name, whether there is such an account or not",
+    comment="failed sign-ins by SHA-256 of the name, whether there is such an account or not",
 )
 
 recovery_code = Table(
