@@ -57,7 +57,15 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
             await run_in_threadpool(worker.stop)
         database.close()
 
-    app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan)
+    docs, description = ("/docs", "/openapi.json") if settings.docs else (None, None)
+    app = FastAPI(
+        title="互通 Hutong hub",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url=docs,
+        openapi_url=description,
+        redoc_url=None,
+    )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))

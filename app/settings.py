@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     lease_s: int = Field(default=60, ge=2)
+    docs: bool = True
     log_format: str = "text"
     locale: str = "zh-CN"
 

@@ -8,7 +8,7 @@ import hmac
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.params import Depends as Declaration
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from app.access.gate import Caller, Gate
 from app.access.principal import Principal
 from app.access.quotas import address_of
 from app.access.scopes import Scope
+from app.access.sessions import SignedIn
 from app.protocol.errors import Forbidden, HutongError, Unauthorized, Unavailable
 from app.web import database
 
@@ -99,6 +100,11 @@ def principal_of(request: Request) -> Principal:
     """Who asks, in a route that has declared what it needs."""
     found: Principal = request.state.principal
     return found
+
+
+def set_cookie(answer: Response, begun: SignedIn) -> None:
+    """`__Host-`: bound to this host, whole, over TLS (or loopback), out of reach of scripts."""
+    answer.set_cookie(COOKIE, begun.cookie, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def _caller(request: Request) -> Caller:

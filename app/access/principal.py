@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, event, false, f
 from sqlalchemy.sql import Delete, Select, Update, visitors
 
 from app.access.scopes import Scope
+from app.protocol import vocab
 
 Statement = TypeVar("Statement", Select[Any], Update, Delete)
 
@@ -24,6 +25,11 @@ class Rows:
     everything: bool = False
     platforms: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
+
+    def cover(self, code: str, region: str) -> bool:
+        """Whether a platform of this code and region is among the rows."""
+        inside = any(vocab.under(region, ancestor) for ancestor in self.regions)
+        return self.everything or code in self.platforms or inside
 
     def criterion(self, code: ColumnElement[Any], region: ColumnElement[Any]) -> ColumnElement[bool]:
         """True for the rows of these platforms and regions; for none when there are none."""

@@ -9,9 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.access import audit, keys, oauth, people, second_factor, sessions, tokens
 from app.access.audit import Act
-from app.access.door import COOKIE, principal_of, public, requires, same_origin, signed_in
+from app.access.door import COOKIE, principal_of, public, requires, same_origin, set_cookie, signed_in
 from app.access.scopes import Scope
-from app.access.sessions import SignedIn
 from app.protocol.errors import NotFound, Unauthorized
 from app.web import Config, Reading, Tx, database, json, seal, unseal
 
@@ -121,11 +120,6 @@ def login(request: Request, config: Config, body: Credentials) -> Response:
     answer = json({"name": begun.name, "csrf": begun.csrf, "must": begun.must})
     set_cookie(answer, begun)
     return answer
-
-
-def set_cookie(answer: Response, begun: SignedIn) -> None:
-    """`__Host-`: bound to this host, whole, over TLS (or loopback), out of reach of scripts."""
-    answer.set_cookie(COOKIE, begun.cookie, path="/", secure=True, httponly=True, samesite="lax")
 
 
 @router.post("/api/v1/logout", dependencies=[signed_in()])

@@ -9,7 +9,7 @@ from app.access.gate import suspend
 from app.access.principal import Statement, acting, narrowed, within
 from app.db import now, plain
 from app.platforms.tables import platform
-from app.protocol.errors import BadRequest, Conflict, NotFound
+from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.protocol.words import PLATFORM_CODE
 
 
@@ -17,6 +17,8 @@ def register(connection: Connection, code: str, name: str, region: str | None = 
     """Adds a platform; its code. Raises BadRequest for a malformed code, Conflict when it exists."""
     if not PLATFORM_CODE.match(code):
         raise BadRequest(f"platform code {code!r} is not of the form P-440000-01 (level, region, number)")
+    if not acting(connection).rows.cover(code, region or code[2:8]):
+        raise Forbidden(f"platform {code} lies outside of the regions that you look after")
     # Over all rows: a code that somebody else has is taken, whoever asks.
     if connection.execute(narrowed(select(platform.c.code).where(platform.c.code == code))).first():
         raise Conflict(f"platform {code} is registered already")

@@ -18,7 +18,7 @@ from tests.app.access.desk import Desk, desk
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "security.md"
 COLUMNS = ("anonymous", "key", *Role)
 # What FastAPI itself serves: the description of the API, without data.
-DESCRIPTIONS = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+DESCRIPTIONS = {"/openapi.json", "/docs", "/docs/oauth2-redirect"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -170,6 +170,12 @@ def test_answers_carry_the_headers_of_asvs_3_4(hub: Desk) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert len(headers["x-request-id"]) == 32
         assert "access-control-allow-origin" not in headers
+
+
+def test_descriptions_are_closed_when_switched_off(sqlite: Database, tmp_path: Path) -> None:
+    with desk(sqlite, tmp_path, docs=False) as hub:
+        client = _clients(hub)["anonymous"]
+        assert [client.get(path).status_code for path in sorted(DESCRIPTIONS)] == [404] * 3
 
 
 def test_a_store_that_does_not_answer_lets_nobody_in(sqlite: Database, tmp_path: Path) -> None:

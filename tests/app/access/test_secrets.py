@@ -101,6 +101,7 @@ def test_a_planted_secret_is_found_nowhere(
 ) -> None:
     """Planted as feed secret, password, API key, token, TOTP secret, cookie and URL part of a refused request."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "httpcore")  # the test's own client logs the cookies that it is given
     with desk(sqlite, tmp_path) as hub, ReplayServer(_Peer()) as peer:
         answers, planted = _planted(hub, peer)
     found = {name: where for name, value in planted.items() if (where := _found(value, answers, sqlite, tmp_path))}

@@ -225,6 +225,9 @@ def test_a_region_sees_its_subtree_and_nothing_else(tenants: tuple[Desk, list[Te
         beijing = next(one for one in everyone if one.code == "E-110000-01")
         assert operator.post(f"/api/v1/feeds/{beijing.feed}/pause").status_code == 404
         assert operator.post(f"/api/v1/held/{beijing.held}/reject").status_code == 404
+        outside = operator.post("/api/v1/platforms", json={"code": "P-110000-02", "name": "x"})
+        moved = operator.post("/api/v1/platforms", json={"code": "C-440300-02", "name": "x", "region": "110000"})
+        assert (outside.status_code, moved.status_code) == (403, 403)
 
 
 def test_a_statement_that_was_not_narrowed_is_refused_not_answered(tenants: tuple[Desk, list[Tenant]]) -> None:
