@@ -202,6 +202,14 @@ def harvest(feed: str, full: bool = False, as_json: Json = False) -> None:
 
 
 @app.command()
+def reconcile(feed: str, look: bool = False, as_json: Json = False) -> None:
+    """Compare with the source by identifier and stamp, find what is missing, stale or left over; repair."""
+    settings, database = _open()
+    report = harvest_now(engine(settings, database), feed, "compare" if look else "reconcile", settings.lease_s)
+    _report(report, as_json)
+
+
+@app.command()
 def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     """Run quarantined bytes through today's mapping again, without asking the source."""
     _, database = _open()

@@ -6,11 +6,13 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+import orjson
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create_engine, event, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -44,9 +46,11 @@ class Database:
         with self.engine.connect() as connection:
             yield connection
 
-    def bind(self, principal: Any) -> None:
-        """Says who acts on every connection from now on: a command's user. A request binds its own connection."""
-        self.engine = self.engine.execution_options(principal=principal)
+    def acting(self, principal: Any) -> "Database":
+        """The same database for somebody: each of its connections carries who acts (app/access/principal.py)."""
+        same = copy(self)
+        same.engine = self.engine.execution_options(principal=principal)
+        return same
 
     def close(self) -> None:
         """Gives all connections back."""
@@ -68,6 +72,8 @@ def _sqlite_engine(url: str) -> Engine:
             "busy_timeout=60000",
             "foreign_keys=ON",
             "cache_size=-65536",
+            # Index pages are written by every page of a harvest: fewer checkpoints write them fewer times.
+            "wal_autocheckpoint=8000",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -86,11 +92,12 @@ def plain(row: Any) -> dict[str, Any]:
 
 def now(connection: Connection) -> int:
     """The database's clock, microseconds UTC: the one clock all workers share."""
-    if connection.dialect.name == "sqlite":
-        query = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
-    else:
-        query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-    return int(connection.execute(text(query)).scalar_one())
+    query = _SQLITE_NOW if connection.dialect.name == "sqlite" else _POSTGRES_NOW
+    return int(connection.exec_driver_sql(query).scalar_one())
+
+
+_SQLITE_NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+_POSTGRES_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:
@@ -106,3 +113,49 @@ def insert_missing(connection: Connection, table: Any) -> Any:
     """`INSERT ... ON CONFLICT DO NOTHING`, for executemany with a list of rows."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()
+
+
+def load(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    keys: Sequence[str] = (),
+) -> None:
+    """Inserts rows (tuples in the order of `columns`); with `keys`, a row that exists takes the new values.
+
+    The bulk door of the ingest path: the driver's own executemany on SQLite, COPY through a temporary table on
+    PostgreSQL. Core's executemany costs a dictionary and a bind processor a value on top (docs/performance.md).
+    """
+    if not rows:
+        return
+    names = ", ".join(columns)
+    tail = _conflict(columns, keys) if keys else ""
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}){tail}", rows)
+        return
+    driver: Any = connection.connection
+    with driver.cursor() as cursor:
+        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS load_{table} (LIKE {table}) ON COMMIT DELETE ROWS")
+        cursor.execute(f"DELETE FROM load_{table}")
+        with cursor.copy(f"COPY load_{table} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM load_{table}{tail}")
+
+
+def _conflict(columns: Sequence[str], keys: Sequence[str]) -> str:
+    changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    return f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"
+
+
+def among(connection: Connection, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """`column IN values` with one bound value however many there are; found through the column's index."""
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+        found: ColumnElement[bool] = column.in_(select(each.c.value))
+        return found
+    listed = literal(list(values), postgresql.ARRAY(column.type))
+    same: ColumnElement[bool] = column == any_(listed)
+    return same

@@ -20,7 +20,7 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import ix, oai, rest
+from app.publish import history, ix, oai, rest
 from app.settings import Settings
 from app.web import Answers, Reading, install, json, problem
 
@@ -69,7 +69,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (routes.router, rest.router, ix.router, oai.router):
+    for room in (routes.router, history.router, rest.router, ix.router, oai.router):
         app.include_router(room)
     _operations(app)
     return app

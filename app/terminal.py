@@ -20,9 +20,7 @@ screen = Console(stderr=True)
 def opened() -> tuple[Settings, Database]:
     """Settings and database; what is done is noted as `cli:USER`."""
     settings = Settings()
-    database = Database(settings.url)
-    database.bind(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
-    return settings, database
+    return settings, Database(settings.url).acting(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
 
 
 def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:

@@ -132,9 +132,9 @@ def unseal(secret: bytes, cursor: str) -> list[Any]:
 
 
 def database(request: Request) -> Database:
-    """The hub's database."""
-    found: Database = request.app.state.database
-    return found
+    """The hub's database for the caller of this request. A route that has not declared what it needs ends here."""
+    base: Database = request.app.state.database
+    return base.acting(request.state.principal)
 
 
 def settings(request: Request) -> Settings:
@@ -143,16 +143,14 @@ def settings(request: Request) -> Settings:
     return found
 
 
-# The caller's principal travels on the connection (app/access/principal.py); a route that has not declared what it
-# needs has none and ends here.
 def _transaction(request: Request) -> Iterator[Connection]:
     with database(request).write() as connection:
-        yield connection.execution_options(principal=request.state.principal)
+        yield connection
 
 
 def _reading(request: Request) -> Iterator[Connection]:
     with database(request).read() as connection:
-        yield connection.execution_options(principal=request.state.principal)
+        yield connection
 
 
 # scope="function": the transaction ends before the answer leaves, so that nobody hears 201 before a failing commit.

@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -32,6 +33,14 @@ class Ix(Connector):
     scope: str = Field(default="all", max_length=64)
     limit: int = Field(default=500, ge=1, le=1000)
     api_key: SecretStr | None = None
+
+    def sweep(self) -> "IxHeads":
+        """The same changes without their records, from the beginning."""
+        return IxHeads.model_validate(self.model_dump())
+
+    def pick(self, identifiers: Sequence[str]) -> "IxRecords":
+        """The connector that asks for these records one by one."""
+        return IxRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Changes after the cursor; after a lost cursor the snapshot's manifest and parts."""
@@ -95,7 +104,7 @@ class Ix(Connector):
         # A manifest that names fewer records than it counts would let the rest look deleted.
         if promised != sum(part["records"] for part in parts):
             raise PeerViolation("ix.shape", f"the snapshot counts {promised} records, its parts hold others")
-        return Page((), after, False) if parts else _rebuilt(after, ())
+        return Page((), after, False, listing=_listing(after), begins=True) if parts else _rebuilt(after, ())
 
     def _snapshot(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         try:
@@ -124,6 +133,47 @@ class Ix(Connector):
     def again(self, entry: Entry) -> Entry:
         """Version and path stand in the item's bytes."""
         return _entry(json.loads(entry.raw), entry.raw)
+
+
+class IxHeads(Ix):
+    """Every change of a scope as id, version and hash (`fields=head`): what a reconciliation compares.
+
+    The changes hold each record once, so a walk from the beginning to the end is a complete listing (V2).
+    """
+
+    def request(self, checkpoint: Checkpoint) -> Request:
+        """Changes after the cursor, heads only."""
+        query = urlencode({"cursor": checkpoint.get("cursor", ""), "limit": self.limit, "fields": "head"})
+        return Request(f"{self._address('changes')}?{query}")
+
+    def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
+        """One page for each answer; a cursor that is refused on the way means: begin again another time."""
+        if response.status == 410:
+            raise PeerUnavailable("the cursor was refused in the middle of the listing")
+        for page in super().read(checkpoint, response):
+            complete = frozenset({"heads"}) if page.done else None
+            yield replace(page, listing="heads", complete=complete, begins="cursor" not in checkpoint)
+
+
+class IxRecords(Ix):
+    """The records of `identifiers`, one request each; one that is unknown brings nothing. Checkpoint: `at`."""
+
+    identifiers: tuple[str, ...]
+
+    def request(self, checkpoint: Checkpoint) -> Request:
+        """The next record."""
+        wanted = self.identifiers[checkpoint.get("at", 0)]
+        return Request(f"{str(self.base_url).rstrip('/')}/ix/v1/records/{quote(wanted, safe='')}")
+
+    def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
+        """One page of one record, or of none; a tombstone comes with status 410 and its body."""
+        if response.status >= 500:
+            raise PeerUnavailable(f"HTTP {response.status} from {response.url}")
+        if response.status >= 400 and response.status not in (404, 410):
+            raise PeerRefused(f"HTTP {response.status} from {response.url}")
+        content, at = response.content(), checkpoint.get("at", 0) + 1
+        entries = [] if response.status == 404 else [_entry(json.loads(content), content)]
+        yield Page(entries, {"at": at}, at >= len(self.identifiers))
 
 
 def _listing(checkpoint: Checkpoint) -> str:

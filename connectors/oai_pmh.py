@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
 from lxml.etree import _Element
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, model_validator
 
 from app.protocol import oaipmh
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
-from app.protocol.formats import READERS
+from app.protocol.formats import FLAT, READERS
 
 TOKEN_LIMIT = 65_536
 STALE_PAGES = 10
@@ -32,13 +32,25 @@ class OaiPmh(Connector):
     title_en: ClassVar[str] = "OAI-PMH 2.0 data provider"
     verb: ClassVar[str] = "ListRecords"
     base_url: HttpUrl
-    prefix: Literal["oai_dc", "nsdl_dc", "mods"] = "oai_dc"
+    prefix: str = Field(default="oai_dc", pattern=r"^[A-Za-z0-9_.!~*'()-]{1,100}$")
+    format: str | None = Field(default=None, json_schema_extra={"enum": [None, *READERS]})
+    """How to read the metadata, where the repository's own prefix does not say it."""
     set: str | None = None
     overlap_s: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if (named := self.format or self.prefix) not in READERS:
+            raise ValueError(f"no reader for {named}: set `format` to one of {', '.join(READERS)}")
+        return self
 
     def sweep(self) -> "OaiIdentifiers":
         """The connector that lists every identifier of the same repository, for a reconciliation from `{}`."""
         return OaiIdentifiers.model_validate(self.model_dump())
+
+    def pick(self, identifiers: Sequence[str]) -> "OaiRecords":
+        """The connector that asks for these records one by one (4.1)."""
+        return OaiRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Identify first in every run, then the list, then its tokens, which stand alone (3.5)."""
@@ -77,13 +89,14 @@ class OaiPmh(Connector):
         if page.token and len(page.token) > TOKEN_LIMIT:
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
         entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
-        started = checkpoint.get("started") or page.response_date
+        begins, started = "started" not in checkpoint, checkpoint.get("started") or page.response_date
         listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
             after = {**checkpoint, "started": started, "token": page.token, **_progress(checkpoint, page)}
-            return Page(entries, after, False, page.context, listing, None, page.total)
+            return Page(entries, after, False, page.context, listing, None, page.total, begins)
         complete = frozenset({listing}) if listing else None
-        return Page(entries, self._next(started, checkpoint), True, page.context, listing, complete, page.total)
+        following = self._next(started, checkpoint)
+        return Page(entries, following, True, page.context, listing, complete, page.total, begins)
 
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
@@ -112,7 +125,16 @@ class OaiPmh(Connector):
             return {"from": checkpoint["from"]} if "from" in checkpoint else {}
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
-        """All entries in one parse; one by one when a bad one is among them."""
+        """Flat records one by one from their bytes; other formats in one parse, alone when a bad one is among them."""
+        flat = FLAT.get(self.format or self.prefix)
+        if flat is None or not entries or oaipmh.elements(entries[0].raw, context) is None:
+            yield from self._together(entries, context)
+            return
+        for entry in entries:
+            pairs = oaipmh.elements(entry.raw, context)
+            yield flat(pairs) if pairs is not None else self._alone(entry, context)
+
+    def _together(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         try:
             nodes = list(oaipmh.metadata([entry.raw for entry in entries], context))
         except PeerViolation:
@@ -129,7 +151,7 @@ class OaiPmh(Connector):
     def _draft(self, node: _Element | None) -> Draft | Fault:
         if node is None:
             return Fault("oai.no_metadata", "the record has no metadata and is not marked deleted", "metadata")
-        return READERS[self.prefix](node)
+        return READERS[self.format or self.prefix](node)
 
 
 class OaiIdentifiers(OaiPmh):
@@ -143,6 +165,34 @@ class OaiIdentifiers(OaiPmh):
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """A listing of identifiers is complete whatever the repository says of deletions."""
         return "from" not in checkpoint
+
+
+class OaiRecords(OaiPmh):
+    """GetRecord for each of `identifiers`; one that the repository does not know (any more) brings nothing.
+
+    Checkpoint: `at`, the place of the next identifier. Not a kind of its own: a reconciliation asks for it.
+    """
+
+    verb: ClassVar[str] = "GetRecord"
+    identifiers: tuple[str, ...]
+
+    def request(self, checkpoint: Checkpoint) -> Request:
+        """The next record."""
+        wanted = self.identifiers[checkpoint.get("at", 0)]
+        return self._ask({"verb": self.verb, "identifier": wanted, "metadataPrefix": self.prefix})
+
+    def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
+        """One page of one record, or of none."""
+        content = response.content()
+        if response.status >= 400 and not _speaks(content):
+            kind = PeerUnavailable if response.status >= 500 else PeerRefused
+            raise kind(f"HTTP {response.status} from {response.url}")
+        page = oaipmh.cut(content, charset=_charset(response))
+        if page.error is not None and page.error[0] not in ("idDoesNotExist", "cannotDisseminateFormat"):
+            raise PeerViolation(f"oai.{page.error[0] or 'error'}", f"the repository answers {': '.join(page.error)}")
+        at = checkpoint.get("at", 0) + 1
+        entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
+        yield Page(entries, {"at": at}, at >= len(self.identifiers), page.context)
 
 
 def _speaks(content: bytes) -> bool:

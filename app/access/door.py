@@ -20,8 +20,8 @@ from app.access.principal import Principal
 from app.access.quotas import address_of
 from app.access.scopes import Scope
 from app.access.sessions import SignedIn
+from app.db import Database
 from app.protocol.errors import Forbidden, HutongError, Unauthorized, Unavailable
-from app.web import database
 
 COOKIE = "__Host-hutong"
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -128,7 +128,7 @@ async def _known(request: Request, gate: Gate, caller: Caller) -> Principal:
         return gate.nobody(caller)
     if found := gate.remembered(caller):
         return found
-    return await run_in_threadpool(gate.principal, database(request), caller)
+    return await run_in_threadpool(gate.principal, request.app.state.database, caller)
 
 
 async def _from_our_page(request: Request, gate: Gate, caller: Caller) -> None:
@@ -163,6 +163,6 @@ def _equal(one: str, other: str) -> bool:
 
 
 def _note_refusal(request: Request, principal: Principal, error: HutongError) -> None:
-    with database(request).write() as connection:
-        connection.execution_options(principal=principal)
+    database: Database = request.app.state.database
+    with database.acting(principal).write() as connection:
         audit.note(connection, Act.REFUSED, f"{request.method} {request.url.path}", "refused", why=error.kind)

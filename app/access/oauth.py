@@ -9,7 +9,6 @@ from fastapi import Request
 
 from app.access import keys, tokens
 from app.access.audit import Act, note
-from app.access.door import principal_of
 from app.access.gate import Gate
 from app.db import now
 from app.protocol.words import PLATFORM_CODE
@@ -25,7 +24,6 @@ def answer(request: Request, form: Mapping[str, str]) -> Answer:
     client, secret = _client(request.headers.get("authorization", ""), form)
     gate: Gate = request.app.state.gate
     with database(request).write() as connection:
-        connection.execution_options(principal=principal_of(request))
         row = keys.found(connection, secret)
         if row is None or (row.platform or "hub") != client:
             known = client if PLATFORM_CODE.match(client) else "unknown"

@@ -115,8 +115,8 @@ def first_person(request: Request, connection: Tx, body: FirstPerson) -> Respons
 def login(request: Request, config: Config, body: Credentials) -> Response:
     """A session cookie, and the token that writing requests must carry."""
     same_origin(request)
-    gate, caller = request.app.state.gate, principal_of(request)
-    begun = sessions.sign_in(database(request), gate.ring, config, caller, **body.model_dump())
+    gate, address = request.app.state.gate, principal_of(request).address
+    begun = sessions.sign_in(database(request), gate.ring, config, address, **body.model_dump())
     answer = json({"name": begun.name, "csrf": begun.csrf, "must": begun.must})
     set_cookie(answer, begun)
     return answer

@@ -38,7 +38,7 @@ def sign_in(
     database: Database,
     ring: Keyring,
     settings: Settings,
-    caller: Principal,
+    address: str,
     *,
     name: str,
     password: str,
@@ -51,7 +51,6 @@ def sign_in(
     """
     name = name[:64]
     with database.write() as connection:
-        connection.execution_options(principal=caller)
         wait = _reserve(connection, name)
         row = connection.execute(select(person).where(person.c.name == name)).first()
         # A name without an account is not written down: people type their password into the field for the name.
@@ -65,10 +64,9 @@ def sign_in(
     # Outside of a transaction: hashing is slow on purpose.
     right = passwords.matches(row.password if row else None, password)
     with database.write() as connection:
-        connection.execution_options(principal=caller)
         refusal = _refusal(connection, ring, row, right, code)
         if refusal is None:
-            return _begin(connection, ring, settings, row, caller.address)
+            return _begin(connection, ring, settings, row, address)
         if isinstance(refusal, SecondFactorNeeded):
             connection.execute(delete(attempt).where(attempt.c.name == tried(name), attempt.c.failed <= 1))
         note(connection, Act.LOGIN, shown, "refused", why=refusal.kind)

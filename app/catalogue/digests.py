@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from app.catalogue.tables import digest_bucket
-from app.db import upsert
+from app.db import among, load
 from app.protocol.canonical import MODULUS, root
 
 ALL_DEPTH = 4  # hex digits: 65,536 buckets
@@ -29,42 +29,45 @@ class Delta(NamedTuple):
 def change(connection: Connection, deltas: Iterable[Delta]) -> None:
     """Adds and subtracts the elements in every scope that keeps a digest; one read and one write a page."""
     moved: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for delta in deltas:
-        number = int.from_bytes(delta.element, "big") * delta.sign
-        for key in _buckets(delta):
-            bucket = moved[key]
-            bucket[0] += delta.sign
-            bucket[1] += number
-    if not moved:
-        return
-    keys = sorted(moved)
-    for start in range(0, len(keys), 400):
-        _change(connection, keys[start : start + 400], moved)
+    roots: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+    for element, sign, feed_id, platform in deltas:
+        number, prefix = int.from_bytes(element, "big") * sign, element[:2].hex()
+        for sums in (
+            moved["all", prefix[:ALL_DEPTH]],
+            moved[f"feed:{feed_id}", prefix[:FEED_DEPTH]],
+            roots[feed_id, platform],
+        ):
+            sums[0] += sign
+            sums[1] += number
+    for (feed_id, platform), (n, total) in roots.items():
+        for scope in ("all", f"feed:{feed_id}", f"platform:{platform}"):
+            moved[scope, ""][0] += n
+            moved[scope, ""][1] += total
+    if moved:
+        _write(connection, moved)
 
 
-def _buckets(delta: Delta) -> tuple[tuple[str, str], ...]:
-    key, feed = delta.element[:2].hex(), f"feed:{delta.feed_id}"
-    return (
-        ("all", ""),
-        ("all", key[:ALL_DEPTH]),
-        (feed, ""),
-        (feed, key[:FEED_DEPTH]),
-        (f"platform:{delta.platform}", ""),
-    )
-
-
-def _change(connection: Connection, keys: list[tuple[str, str]], moved: dict[tuple[str, str], list[int]]) -> None:
-    table = digest_bucket.c
-    stored = {
-        (row.scope, row.prefix): (row.n, int.from_bytes(row.sum, "big"))
-        for row in connection.execute(select(digest_bucket).where(tuple_(table.scope, table.prefix).in_(keys)))
-    }
+def _write(connection: Connection, moved: dict[tuple[str, str], list[int]]) -> None:
+    stored = _stored(connection, moved)
     rows = []
-    for key in keys:
-        n, total = stored.get(key, (0, 0))
-        new = (total + moved[key][1]) % MODULUS
-        rows.append({"scope": key[0], "prefix": key[1], "n": n + moved[key][0], "sum": new.to_bytes(32, "big")})
-    connection.execute(upsert(connection, digest_bucket, ("scope", "prefix"), ("n", "sum")), rows)
+    for key in sorted(moved):  # one order for all writers: PostgreSQL locks rows as it meets them
+        n, total = stored.get(key, (0, b""))
+        by, number = moved[key]
+        new = (int.from_bytes(total, "big") + number) % MODULUS
+        rows.append((*key, n + by, new.to_bytes(32, "big")))
+    load(connection, "digest_bucket", ("scope", "prefix", "n", "sum"), rows, ("scope", "prefix"))
+
+
+def _stored(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, bytes]]:
+    prefixes: dict[str, list[str]] = defaultdict(list)
+    for scope, prefix in keys:
+        prefixes[scope].append(prefix)
+    table, found = digest_bucket.c, {}
+    for scope, wanted in prefixes.items():
+        query = select(table.prefix, table.n, table.sum)
+        query = query.where(table.scope == scope, among(connection, table.prefix, wanted))
+        found.update({(scope, prefix): (n, bytes(total)) for prefix, n, total in connection.execute(query)})
+    return found
 
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, desc, func, literal, select, union_all
 
-from app.catalogue.tables import about, departure, moment, position, record, tally
+from app.catalogue.tables import about, departure, history, moment, position, record, tally
 
 
 def epoch(connection: Connection) -> str:
@@ -26,6 +26,12 @@ def head(connection: Connection) -> int:
 def by_id(connection: Connection, id: str) -> Any:
     """A record's row, live or tombstone, or None; by the unique index."""
     return connection.execute(select(record).where(record.c.id == id)).first()
+
+
+def states(connection: Connection, row: Any) -> list[Any]:
+    """A record's states, the newest (itself) first, then the earlier ones that are kept."""
+    earlier = select(history).where(history.c.pk == row.pk).order_by(desc(history.c.seq))
+    return [row, *connection.execute(earlier)]
 
 
 def by_pks(connection: Connection, pks: Sequence[int]) -> list[Any]:

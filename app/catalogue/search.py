@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from app.db import load
 from app.protocol.text import query_tokens
 
 # So that the largest row stays below PostgreSQL's 1 MiB a vector, 16,383 places and 255 places a lexeme.
@@ -26,7 +27,7 @@ def create(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(
             text(
-                "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, "
+                "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, columnsize=0, "
                 "tokenize=\"unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'\")"
             )
         )
@@ -59,24 +60,21 @@ def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequen
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        statement = "INSERT INTO search(rowid, words, facets, terms) VALUES (:pk, :words, :facets, :terms)"
-        made = [
-            {"pk": r["pk"], "words": " ".join(_words(r)), "facets": " ".join(_facets(r)), "terms": r["terms"]}
-            for r in rows
-        ]
+        made = [(r["pk"], " ".join(_words(r)), " ".join(_facets(r["terms"])), r["terms"]) for r in rows]
+        load(connection, "search", ("rowid", "words", "facets", "terms"), made)
     else:
-        statement = "INSERT INTO search(pk, tsv, terms) VALUES (:pk, CAST(:tsv AS tsvector), :terms)"
-        made = [{"pk": r["pk"], "tsv": _vector(_words(r), _facets(r)), "terms": r["terms"]} for r in rows]
-    connection.execute(text(statement), made)
+        vectors = [(r["pk"], _vector(_words(r), _facets(r["terms"])), r["terms"]) for r in rows]
+        load(connection, "search", ("pk", "tsv", "terms"), vectors)
 
 
 def _words(row: dict[str, Any]) -> list[str]:
-    words: list[str] = row["text"].split()
+    words: list[str] = row["text"].split(None, WORDS_LIMIT)
     return words[:WORDS_LIMIT]
 
 
-def _facets(row: dict[str, Any]) -> list[str]:
-    return [facet_token(term) for term in row["terms"].split()]
+@lru_cache(maxsize=16_384)
+def _facets(terms: str) -> tuple[str, ...]:
+    return tuple(facet_token(term) for term in terms.split())
 
 
 def _vector(words: Sequence[str], facets: Sequence[str]) -> str:

@@ -5,15 +5,16 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import digests, search
-from app.catalogue.tables import departure, moment, position, record, tally
-from app.db import now, upsert
+from app.catalogue.tables import departure, history, moment, position, record, tally
+from app.db import among, load, now, upsert
 from app.protocol.canonical import element
 from app.protocol.record import Prepared
 from app.protocol.text import index_tokens
@@ -58,20 +59,41 @@ class _Change(NamedTuple):
     text: str
 
 
+KEPT = 20  # earlier states of a record
+
 _KNOWN = (
     record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
     record.c.source_hash, record.c.stamp, record.c.live, record.c.subject, record.c.terms, record.c.platform,
 )  # fmt: skip
-_COLUMNS = [column.name for column in record.c if column.name not in ("id", "pk")]
+_COLUMNS = tuple(column.name for column in record.c)
+_values = itemgetter(*_COLUMNS)
+
+
+_FORWARD = (
+    update(position)
+    .where(position.c.name == bindparam("sought"))
+    .values(value=position.c.value + bindparam("by"))
+    .returning(position.c.value)
+)
+_PLACE = (
+    update(position)
+    .where(position.c.name.in_(["seq", "at"]))
+    .values(
+        value=case(
+            (position.c.name == "seq", position.c.value + bindparam("by", type_=BigInteger)),
+            (position.c.value > bindparam("now", type_=BigInteger), position.c.value),
+            else_=bindparam("now"),
+        )
+    )
+    .returning(position.c.name, position.c.value)
+)
+_MOMENT = moment.insert()
 
 
 def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Stored rows by id (without documents), by the unique index."""
-    found: dict[str, Any] = {}
-    for start in range(0, len(ids), 500):
-        query = select(*_KNOWN).where(record.c.id.in_(ids[start : start + 500]))
-        found.update({row.id: row for row in connection.execute(query)})
-    return found
+    query = select(*_KNOWN).where(among(connection, record.c.id, ids))
+    return {row.id: row for row in connection.execute(query)}
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
@@ -98,10 +120,14 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
             outcome.conflicts.append(id)
             continue
         elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
-            touched.append({"key": old.pk, "source": arrival.source_hash})
+            touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
         setattr(outcome, verdict, getattr(outcome, verdict) + 1)
     if touched:  # other bytes, same meaning: remembered, so that they need no parsing next time; no position
-        statement = update(record).where(record.c.pk == bindparam("key")).values(source_hash=bindparam("source"))
+        statement = (
+            update(record)
+            .where(record.c.pk == bindparam("key"))
+            .values(source_hash=bindparam("source"), stamp=bindparam("told"))
+        )
         connection.execute(statement, touched)
     _write(connection, changes)
     return outcome
@@ -170,18 +196,33 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
         for c in changes
     ]
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
+    _archive(connection, changes)
     _place(connection, changes)
-    connection.execute(upsert(connection, record, ("id",), _COLUMNS), [change.row for change in changes])
+    load(connection, "record", _COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
     search.remove(connection, [change.old.pk for change in changes])
+    _archive(connection, changes)
     _place(connection, changes)
     names = ("run_id", "version", "live", "seq", "modified_at")
     statement = update(record).where(record.c.pk == bindparam("key")).values({n: bindparam(f"new_{n}") for n in names})
     connection.execute(statement, [{"key": c.row["pk"], **{f"new_{n}": c.row[n] for n in names}} for c in changes])
     _account(connection, changes)
+
+
+def _archive(connection: Connection, changes: list[_Change]) -> None:
+    """Keeps the states that are about to be replaced, the newest KEPT of each record; new records cost nothing."""
+    pks = [change.old.pk for change in changes if change.old is not None]
+    if not pks:
+        return
+    names = [column.name for column in history.c]
+    earlier = select(*(record.c[name] for name in names)).where(among(connection, record.c.pk, pks))
+    connection.execute(history.insert().from_select(names, earlier))
+    newer = history.alias()
+    number = select(func.count()).where(newer.c.pk == history.c.pk, newer.c.seq > history.c.seq).scalar_subquery()
+    connection.execute(delete(history).where(among(connection, history.c.pk, pks), number >= KEPT))
 
 
 def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -199,18 +240,15 @@ def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def _advance(connection: Connection, name: str, by: int) -> int:
-    statement = update(position).where(position.c.name == name).values(value=position.c.value + by)
-    return int(connection.execute(statement.returning(position.c.value)).scalar_one())
+    return int(connection.execute(_FORWARD, {"sought": name, "by": by}).scalar_one())
 
 
 def _place(connection: Connection, changes: list[_Change]) -> None:
     """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
-    last = _advance(connection, "seq", len(changes))
-    clock = update(position).where(position.c.name == "at")
-    previous = connection.execute(select(position.c.value).where(position.c.name == "at")).scalar_one()
-    at = max(now(connection), previous)
-    connection.execute(clock.values(value=at))
-    connection.execute(moment.insert(), {"seq": last, "at": at})
+    moved = connection.execute(_PLACE, {"by": len(changes), "now": now(connection)})
+    found: dict[str, int] = {name: value for name, value in moved}
+    last, at = found["seq"], found["at"]
+    connection.execute(_MOMENT, {"seq": last, "at": at})
     for seq, change in enumerate(changes, last - len(changes) + 1):
         change.row["seq"], change.row["modified_at"] = seq, at
 
@@ -238,24 +276,22 @@ def _deltas(changes: list[_Change]) -> Iterable[digests.Delta]:
 
 
 def _tally(connection: Connection, changes: list[_Change]) -> None:
-    moved: Counter[str] = Counter()
+    moved: Counter[tuple[str, str, int]] = Counter()
     for row, old, _ in changes:
         if old is not None and old.live:
-            moved.subtract(_counted(old._mapping))
+            moved[old.terms, old.platform, old.feed_id] -= 1
         if row["live"]:
-            moved.update(_counted(row))
-    rows = [{"key": term, "by": by} for term, by in sorted(moved.items()) if by]
-    if not rows:
-        return
-    found = set(
-        connection.execute(select(tally.c.term).where(tally.c.term.in_([row["key"] for row in rows]))).scalars()
+            moved[row["terms"], row["platform"], row["feed_id"]] += 1
+    counted: Counter[str] = Counter()
+    for kind, by in moved.items():
+        for term in _counted(*kind):
+            counted[term] += by
+    terms = sorted(term for term, by in counted.items() if by)
+    stored = dict(
+        connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all()
     )
-    if fresh := [{"term": row["key"], "n": 0} for row in rows if row["key"] not in found]:
-        connection.execute(tally.insert(), fresh)
-    connection.execute(
-        update(tally).where(tally.c.term == bindparam("key")).values(n=tally.c.n + bindparam("by")), rows
-    )
+    load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
 
 
-def _counted(row: Mapping[str, Any]) -> list[str]:
-    return [*row["terms"].split(), f"platform={row['platform']}", f"feed={row['feed_id']}", "live"]
+def _counted(terms: str, platform: str, feed_id: int) -> list[str]:
+    return [*terms.split(), f"platform={platform}", f"feed={feed_id}", "live"]

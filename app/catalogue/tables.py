@@ -35,6 +35,20 @@ record = Table(
     Index("record_feed", "feed_id", "live"),
 )
 
+history = Table(
+    "history",
+    metadata,
+    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("live", SmallInteger, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    comment="earlier states of records that have changed, for people; the newest state is the record itself",
+)
+
 position = Table(
     "position",
     metadata,
@@ -59,6 +73,7 @@ digest_bucket = Table(
     Column("prefix", String(4), primary_key=True),
     Column("n", BigInteger, nullable=False),
     Column("sum", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 tally = Table(
@@ -66,6 +81,7 @@ tally = Table(
     metadata,
     Column("term", String(128), primary_key=True),
     Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 departure = Table(
@@ -85,6 +101,7 @@ sighting = Table(
     # Before `part`: what a complete listing lacks is found by (feed_id, id) alone.
     Column("id", String(600), primary_key=True),
     Column("part", String(200), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))

@@ -58,12 +58,24 @@ def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -
 def absent(connection: Connection, feed_id: int, run_id: int, parts: frozenset[str]) -> int:
     """After a complete listing: gathers the live records that no part of it holds; how many."""
     connection.execute(delete(sighting).where(sighting.c.feed_id == feed_id, sighting.c.part.not_in(list(parts))))
-    seen = select(sighting.c.id).where(sighting.c.feed_id == feed_id, sighting.c.id == record.c.id).exists()
-    query = select(record.c.id).where(record.c.feed_id == feed_id, record.c.live == 1, ~seen)
-    ids = list(connection.execute(query).scalars())
+    ids = lacking(connection, feed_id, parts)
     return sum(
         gather(connection, feed_id, run_id, ids[start : start + 500], "absent") for start in range(0, len(ids), 500)
     )
+
+
+def lacking(connection: Connection, feed_id: int, parts: frozenset[str]) -> list[str]:
+    """Live records of a feed that none of these parts of its listing holds."""
+    seen = select(sighting.c.id).where(
+        sighting.c.feed_id == feed_id, sighting.c.id == record.c.id, sighting.c.part.in_(list(parts))
+    )
+    query = select(record.c.id).where(record.c.feed_id == feed_id, record.c.live == 1, ~seen.exists())
+    return list(connection.execute(query).scalars())
+
+
+def forget(connection: Connection, feed_id: int, parts: frozenset[str]) -> None:
+    """Drops what was noted of a listing that is not needed any more."""
+    connection.execute(delete(sighting).where(sighting.c.feed_id == feed_id, sighting.c.part.in_(list(parts))))
 
 
 def settle(connection: Connection, feed_id: int, run_id: int, limit: Limit) -> None:

@@ -30,10 +30,10 @@ class Source(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """A page's entries after preparation."""
+    """Entries after preparation; the refused ones by their place, so that their bytes need not travel back."""
 
     arrivals: list[Arrival] = field(default_factory=list)
-    refused: list[tuple[Entry, Fault]] = field(default_factory=list)
+    refused: list[tuple[int, Fault]] = field(default_factory=list)
 
 
 class _Reading(NamedTuple):
@@ -78,10 +78,10 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     """Arrivals and refusals of entries that are not deletions, in order."""
     made, key = reading(source), source_key(source, context)
     batch = Batch()
-    for entry, draft in zip(entries, made.connector.parse(entries, context), strict=True):
+    for place, (entry, draft) in enumerate(zip(entries, made.connector.parse(entries, context), strict=True)):
         outcome = _one(source, made, entry, draft, key)
         if isinstance(outcome, Fault):
-            batch.refused.append((entry, outcome))
+            batch.refused.append((place, outcome))
         else:
             batch.arrivals.append(outcome)
     return batch

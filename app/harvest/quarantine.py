@@ -80,8 +80,8 @@ def _replay(
     again = reading(source).connector.again
     entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
     batch = prepared(source, entries, context)
-    refused = {id(entry) for entry, _ in batch.refused}
-    done = [row.id for row, entry in zip(rows, entries, strict=True) if id(entry) not in refused]
+    refused = {place for place, _ in batch.refused}
+    done = [row.id for place, row in enumerate(rows) if place not in refused]
     native = reading(source).connector.native
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, desc, select, update
 
 from app.catalogue.service import Outcome
@@ -37,6 +38,11 @@ def figures(outcome: Outcome) -> dict[str, int]:
 def expect(connection: Connection, run_id: int, total: int) -> None:
     """The source's own count of what it will send, for progress only."""
     connection.execute(update(run).where(run.c.id == run_id).values(total=total))
+
+
+def note(connection: Connection, run_id: int, found: dict[str, Any]) -> None:
+    """What a run found beside its counts, as JSON."""
+    connection.execute(update(run).where(run.c.id == run_id).values(note=orjson.dumps(found).decode()))
 
 
 def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
@@ -85,7 +91,8 @@ def report(row: Any) -> dict[str, Any]:
     found |= {"pages": row.pages, "requests": row.requests, "bytes": row.bytes}
     found |= {"seconds": round((ended - row.started_at) / 1e6, 3), "total": row.total}
     error = {"kind": row.error_kind, "detail": row.error} if row.error_kind else None
-    return {**found, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}
+    noted = {"note": orjson.loads(row.note)} if row.note else {}
+    return {**found, **noted, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}
 
 
 def rejections(

@@ -23,6 +23,7 @@ run = Table(
     Column("total", BigInteger),
     Column("error_kind", String(64)),
     Column("error", Text),
+    Column("note", Text),
     Index("run_feed", "feed_id", "id"),
     info={"tenant": True},
 )

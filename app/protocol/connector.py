@@ -84,7 +84,9 @@ class Page:
 
     `context` is what `parse` needs beside an entry's bytes. `listing` names the part of a full listing this
     page belongs to; `complete`, on the last page only, names the parts that together are everything the
-    source holds: records in none of them are gone. `total` is the source's own count, for progress only.
+    source holds: records in none of them are gone. `begins` is true on the first page of a listing that is read
+    anew: what was noted under the same name before does not count. `total` is the source's own count, for progress
+    only.
     """
 
     entries: Sequence[Entry]
@@ -94,6 +96,7 @@ class Page:
     listing: str | None = None
     complete: frozenset[str] | None = None
     total: int | None = None
+    begins: bool = False
 
 
 class Connector(BaseModel):
@@ -117,6 +120,17 @@ class Connector(BaseModel):
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """One draft or fault for each entry, in order; never raises for a bad entry."""
+        raise NotImplementedError
+
+    def sweep(self) -> "Connector | None":
+        """The connector that lists what the source holds, for a reconciliation: entries need no bytes.
+
+        None where nothing less than the full listing tells: then a full harvest is the reconciliation.
+        """
+        return None
+
+    def pick(self, identifiers: Sequence[str]) -> "Connector":
+        """The connector that reads these records and no others; needed where `sweep` is not None."""
         raise NotImplementedError
 
     def again(self, entry: Entry) -> Entry:

@@ -5,10 +5,9 @@ mandatory is flagged `missing:<field>` when absent, and a term that no code list
 flagged `unmapped:<field>`: real catalogues would otherwise lose most of their records at the border.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Required
+from functools import lru_cache
+from typing import Annotated, Any, Final, NamedTuple, Required
 
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -106,20 +105,14 @@ class Record(Part, total=False):
 
 MANDATORY: Final = ("languages", "type", "contributors", "subject", "audience", "location", "rights")
 CODED: Final = ("subject", "stage", "grade", "type", "edition", "volume")
+TABLED: Final = (*CODED, "languages")
 FACETS: Final = ("subject", "stage", "grade", "type", "edition", "languages")
 FACET_NAMES: Final = {"languages": "language"}
 
 _validate = TypeAdapter(Record).validate_python
-# Where the text rule may be broken: C0 controls as orjson escapes them (\t and \n stay), C1, noncharacters.
-# One scan of the bytes instead of one a value; `text.rule` then judges and names the place.
-_SUSPECT: Final = re.compile(
-    rb"\\u00[01]|\\[bfr]|\xc2[\x80-\x9f]|\xef\xbf[\xbe\xbf]|\xef\xb7[\x90-\xaf]|\x7f"
-    rb"|[\xf0-\xf4][\x8f\x9f\xaf\xbf]\xbf[\xbe\xbf]"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A record ready to be stored: canonical bytes and everything that is derived from them."""
 
     id: str
@@ -146,7 +139,7 @@ def prepare(
     if native:
         content, flags = dict(draft), []
     else:
-        content = {name: value for name, value in draft.items() if value not in (None, "", [], {})}
+        content = {name: value for name, value in draft.items() if value or value == 0}
         flags = _code(content, tables or {})
         content["id"] = id
     if "title" not in content:
@@ -158,7 +151,7 @@ def prepare(
         return _fault(error)
     except (orjson.JSONEncodeError, TypeError):
         return _forbidden(content)
-    if _SUSPECT.search(document) and (fault := _forbidden(content)).path:
+    if not _plain(document) and (fault := _forbidden(content)).path:
         return fault
     flags += [*flagged, *(f"missing:{name}" for name in MANDATORY if name not in content)]
     return Prepared(
@@ -172,6 +165,14 @@ def prepare(
     )
 
 
+def _plain(document: bytes) -> bool:
+    """Whether no text can break the text rule: nothing escaped (orjson escapes C0) and everything printable.
+
+    One look at the bytes instead of one a value; where it fails `text.rule` judges and names the place.
+    """
+    return b"\\" not in document and document.decode().replace("\u3000", "").isprintable()
+
+
 def restore(document: bytes) -> dict[str, Any]:
     """The record behind canonical bytes."""
     content: dict[str, Any] = orjson.loads(document)
@@ -180,12 +181,19 @@ def restore(document: bytes) -> dict[str, Any]:
 
 def terms(content: Mapping[str, Any]) -> str:
     """Facet terms of a record, `subject=14 stage=2 ...`, sorted, separated by blanks."""
-    found = set()
+    found = []
     for name in FACETS:
         value = content.get(name)
-        for code in [value] if isinstance(value, str) else value or ():
-            found.add(f"{FACET_NAMES.get(name, name)}={code.replace(' ', '_')[:100]}")
-    return " ".join(sorted(found))
+        if isinstance(value, str):
+            found.append(_term(name, value))
+        elif value:
+            found += [_term(name, code) for code in value]
+    return " ".join(sorted(set(found)))
+
+
+@lru_cache(maxsize=65_536)
+def _term(name: str, code: str) -> str:
+    return f"{FACET_NAMES.get(name, name)}={code.replace(' ', '_')[:100]}"
 
 
 def _searchable(content: Mapping[str, Any]) -> str:
@@ -197,34 +205,25 @@ def _searchable(content: Mapping[str, Any]) -> str:
 def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Replaces known terms by their codes in place; the flags of those nobody knows."""
     flags: list[str] = []
-    for name in CODED:
+    for name in TABLED:
         value = content.get(name)
         if isinstance(value, str):
             content[name] = _resolved(name, value, tables, flags)
         elif isinstance(value, list):
             content[name] = _unique(_resolved(name, term, tables, flags) for term in value)
-    if isinstance(tags := content.get("languages"), list):
-        content["languages"] = _unique(_language(tag, tables, flags) for tag in tags)
     return flags
 
 
 def _resolved(name: str, term: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
     if not isinstance(term, str):
         return term
-    code = vocab.resolve(name, term, tables.get(name))
-    if code is None and (flag := f"unmapped:{name}") not in flags:
+    table = tables.get(name)
+    code = vocab.resolve(name, term, table) if name != "languages" else (table or {}).get(term) or vocab.language(term)
+    if code is not None:
+        return code
+    if (flag := f"unmapped:{name}") not in flags:
         flags.append(flag)
-    return code if code is not None else term.strip()
-
-
-def _language(tag: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
-    if not isinstance(tag, str):
-        return tag
-    table = tables.get("languages")
-    code = (table or {}).get(tag) or vocab.language(tag)
-    if code is None and "unmapped:languages" not in flags:
-        flags.append("unmapped:languages")
-    return code if code is not None else tag.strip()
+    return term.strip()
 
 
 def _unique(values: Any) -> list[Any]:

@@ -9,13 +9,13 @@ Tokens hold letters, digits and marks only, so that neither database splits them
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final
 
 from opencc import OpenCC
 
 # Longer words are cut, in the index and in the query alike: PostgreSQL refuses a lexeme above 2,046 bytes.
 WORD_LIMIT: Final = 64
+SHORT: Final = 16
 
 
 def _marks() -> str:
@@ -35,7 +35,7 @@ _RUN: Final = re.compile(
     "([\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\uac00-\ud7af\ua000-\ua48f]+)"
 )
 _GAP: Final = re.compile(rf"(?:[^\w{_marks()}{_PRIVATE}]|_)+")
-_ASCII_GAP: Final = re.compile("[^0-9a-z]+")
+_ASCII_WORD: Final = re.compile("[0-9a-z]+")
 _SPACE: Final = re.compile("[\n\t\r\u200b\u202f]")
 # Controls, surrogates, and what is not seen: variation selectors, joiners, direction marks, the vowel separator.
 _UNSEEN: Final = re.compile(
@@ -80,7 +80,9 @@ def fold(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.lower()
-    text = unicodedata.normalize("NFKC", _UNSEEN.sub("", _SPACE.sub(" ", text)))
+    text = _UNSEEN.sub("", _SPACE.sub(" ", text))
+    if not unicodedata.is_normalized("NFKC", text):
+        text = unicodedata.normalize("NFKC", text)
     if _HAN.search(text):
         text = _simplifier().convert(text)
     return text.casefold()
@@ -88,22 +90,27 @@ def fold(text: str) -> str:
 
 def index_tokens(text: str) -> str:
     """The text as the tokens that are indexed, separated by single blanks: `三年級 Math` -> `三年 年级 级 math`."""
+    lines = [_short_tokens(line) if len(line) <= SHORT else _tokens(line) for line in text.split("\n")]
+    return " ".join([line for line in lines if line])
+
+
+def _tokens(line: str) -> str:
     tokens: list[str] = []
-    for number, part in enumerate(_RUN.split(fold(text))):
+    for number, part in enumerate(_RUN.split(fold(line))):
         if number % 2:  # split gives what is between runs at even places, runs at odd ones
-            tokens += [*_pairs(part), part[-1]]
+            tokens += [part[at : at + 2] for at in range(len(part))]
         elif part and part != " ":
             tokens += _words(part)
     return " ".join(tokens)
 
 
-def _pairs(run: str) -> list[str]:
-    return [first + second for first, second in pairwise(run)]
+# Names, subjects and keywords come again and again; titles would only drive them out.
+_short_tokens = lru_cache(maxsize=16_384)(_tokens)
 
 
 def _words(text: str) -> list[str]:
-    words = (_ASCII_GAP if text.isascii() else _GAP).sub(" ", text).split()
-    return [word[:WORD_LIMIT] for word in words]
+    words = _ASCII_WORD.findall(text) if text.isascii() else _GAP.sub(" ", text).split()
+    return [word[:WORD_LIMIT] for word in words] if len(text) > WORD_LIMIT else words
 
 
 def query_tokens(text: str) -> list[list[str]]:
@@ -115,7 +122,7 @@ def query_tokens(text: str) -> list[list[str]]:
     for chunk in fold(text).split():
         for number, part in enumerate(_RUN.split(chunk)):
             if number % 2:
-                phrases.append(_pairs(part) or [f"{part}*"])
+                phrases.append([part[at : at + 2] for at in range(len(part) - 1)] or [f"{part}*"])
             elif words := _words(part):
                 phrases.append(words)
     return phrases

@@ -33,6 +33,7 @@ class Job(StrEnum):
     HARVEST = "harvest"
     FULL = "full"
     RECONCILE = "reconcile"
+    COMPARE = "compare"
     REPLAY = "replay"
 
 
@@ -41,10 +42,13 @@ def record_id(platform: str, feed_key: str, identifier: str) -> str:
 
     Only printable ASCII survives unquoted, so that an identifier can stand in a URL, a header and a log line.
     """
-    return f"ix:{platform}:{feed_key}/{quote(identifier, safe=_SAFE)}"
+    if _UNQUOTED.fullmatch(identifier) is None:
+        identifier = quote(identifier, safe=_SAFE)
+    return f"ix:{platform}:{feed_key}/{identifier}"
 
 
 _SAFE: Final = "!$&'()*+,-./:;=@_~?#[]"
+_UNQUOTED: Final = re.compile(rf"[A-Za-z0-9{re.escape(_SAFE)}]*")
 
 
 def platform_of(id: str) -> str:

@@ -13,13 +13,14 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from app.access.door import requires
+from app.access.door import public, requires
 from app.access.scopes import Scope
 from app.catalogue import queries
 from app.clock import iso, now
 from app.db import Database
 from app.protocol import oaipmh, vocab
 from app.protocol.errors import CursorGone
+from app.protocol.formats import lom, native
 from app.protocol.record import restore
 from app.protocol.words import PLATFORM_CODE
 from app.settings import Settings
@@ -27,7 +28,22 @@ from app.web import database, seal, settings, unseal
 
 router = APIRouter(tags=["OAI-PMH"])
 PAGE = 500
-FORMAT = ("oai_dc", "http://www.openarchives.org/OAI/2.0/oai_dc.xsd", "http://www.openarchives.org/OAI/2.0/oai_dc/")
+_DC = "http://www.openarchives.org/OAI/2.0/oai_dc"
+
+
+class _Format(NamedTuple):
+    """A metadata format of this repository (3.4); a schema without a host is served here."""
+
+    schema: str
+    namespace: str
+    render: Callable[[bytes], str]
+
+
+FORMATS = {
+    "oai_dc": _Format(f"{_DC}.xsd", f"{_DC}/", lambda document: oaipmh.render_dc(restore(document))),
+    "lom": _Format(lom.SCHEMA, lom.NAMESPACE, lambda document: lom.render_lom(restore(document))),
+    "ix": _Format("/oai/ix.xsd", native.NAMESPACE, native.render_ix),
+}
 
 
 class _Refusal(Exception):
@@ -63,6 +79,12 @@ async def oai(request: Request) -> Response:
     pairs = parse_qsl(raw[:100_000].decode("utf-8", "replace"), keep_blank_values=True)
     body = await run_in_threadpool(answer, database(request), settings(request), pairs)
     return Response(body, media_type="text/xml; charset=utf-8")
+
+
+@router.get("/oai/ix.xsd", include_in_schema=False, dependencies=[public()])
+async def schema() -> Response:
+    """The XML Schema of the `ix` format."""
+    return Response(native.SCHEMA, media_type="application/xml")
 
 
 def answer(base: Database, config: Settings, pairs: list[tuple[str, str]]) -> bytes:
@@ -108,7 +130,11 @@ def _identify(door: _Door, _: Mapping[str, str]) -> str:
 def _formats(door: _Door, arguments: Mapping[str, str]) -> str:
     if "identifier" in arguments:
         _record(door, arguments["identifier"])
-    return oaipmh.metadata_format(*FORMAT)
+    home = door.config.public_url.rstrip("/")
+    return "".join(
+        oaipmh.metadata_format(prefix, f"{home}{form.schema}" if form.schema[0] == "/" else form.schema, form.namespace)
+        for prefix, form in FORMATS.items()
+    )
 
 
 def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
@@ -135,7 +161,7 @@ def _sets(door: _Door, arguments: Mapping[str, str]) -> str:
 def _get_record(door: _Door, arguments: Mapping[str, str]) -> str:
     _prefix(arguments["metadataPrefix"])
     row = _record(door, arguments["identifier"])
-    return _rendered(row, deleted=not row.live, whole=True)
+    return _rendered(row, arguments["metadataPrefix"], deleted=not row.live)
 
 
 def _record(door: _Door, identifier: str) -> Any:
@@ -146,8 +172,8 @@ def _record(door: _Door, identifier: str) -> Any:
 
 
 def _prefix(prefix: str) -> None:
-    if prefix != FORMAT[0]:
-        raise _Refusal("cannotDisseminateFormat", f"only {FORMAT[0]} is offered")
+    if prefix not in FORMATS:
+        raise _Refusal("cannotDisseminateFormat", f"the formats offered are {', '.join(FORMATS)}")
 
 
 def _identifiers(door: _Door, arguments: Mapping[str, str]) -> str:
@@ -169,7 +195,8 @@ def _list(door: _Door, arguments: Mapping[str, str], *, whole: bool) -> str:
     more, rows = len(rows) > PAGE, rows[:PAGE]
     if not rows:
         raise _Refusal("noRecordsMatch", "nothing in this window")
-    parts = [_rendered(row, deleted=not row.live or bool(row.left), whole=whole) for row in rows]
+    form = window.prefix if whole else None
+    parts = [_rendered(row, form, deleted=not row.live or bool(row.left)) for row in rows]
     token = ""
     if more:
         following = window._replace(after=rows[-1].seq, sent=window.sent + len(rows))
@@ -222,14 +249,15 @@ def _resumed(door: _Door, token: str) -> _Window:
     return _Window(prefix, spec, after, until, sent)
 
 
-def _rendered(row: Any, *, deleted: bool, whole: bool) -> str:
+def _rendered(row: Any, form: str | None, *, deleted: bool) -> str:
+    """A record in a format, or its header alone."""
     sets = [f"platform:{row.platform}", f"region:{row.province}"]
     if row.subject.isascii() and row.subject.isalnum():
         sets.append(f"subject:{row.subject}")
     head = oaipmh.header(row.id, iso(row.modified_at), sets, deleted=deleted)
-    if not whole:
+    if form is None:
         return head
-    return oaipmh.record(head, None if deleted else oaipmh.render_dc(restore(bytes(row.document))))
+    return oaipmh.record(head, None if deleted else FORMATS[form].render(bytes(row.document)))
 
 
 _DATES = {"from", "until", "set", "resumptionToken"}

@@ -11,7 +11,7 @@ from connectors import __path__ as connector_path
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND = re.compile(
-    r"(?:auth|body|hub|ix|json|lease|mapping|net|oai|page|parts|peer|quota|record|request|run|text|xml)\.[a-z_]+\Z"
+    r"(?:amb|auth|body|hub|ix|json|jsonld|lease|mapping|net|oai|page|parts|peer|quota|record|request|run|text|xml)\.[a-z_]+\Z"
 )
 
 

@@ -222,3 +222,55 @@ def test_dublin_core_says_only_what_it_was_told() -> None:
     assert read_oai_dc(xml.document(text.encode())) == {
         "keywords": ["a", "b"], "subject": "a", "identifiers": [{"catalog": "ISBN", "entry": "978"}], "grade": ["Grade 3"],
     }  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["dc:title", "dc:subject", "dcterms:issued", "x:unknown"]),
+            st.sampled_from(
+                [
+                    "",
+                    ' xml:lang="zh"',
+                    ' a="1"',
+                    " ",
+                    ' xsi:type="dct:URI"',
+                    ' no:a="1"',
+                    ' a="1" a="2"',
+                    ' a="&lt;"',
+                    " a='1'",
+                ]
+            ),
+            st.text(alphabet="语a<>&;]!-?'\"\t\n\r\x01\ufffe 　", max_size=12).map(lambda t: t.replace("<", "&lt;"))
+            | st.sampled_from(["a & b", "]]>", "&amp;&#13;", "<!-- c -->", "<![CDATA[x]]>", "<b>x</b>", "&nbsp;"]),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(["\n  ", "", "junk", "<!-- c -->"]),
+)
+def test_a_flat_record_means_the_same_as_a_parsed_one(elements: list[tuple[str, str, str]], gap: str) -> None:
+    inside = "".join(f"{gap}<{name}{more}>{text}</{name}>" for name, more, text in elements)
+    raw = (
+        "<record><header><identifier>a</identifier><datestamp>2026</datestamp></header><metadata>"
+        f'<d:dc xmlns:d="urn:d" xmlns:dc="urn:dc" xmlns:dcterms="urn:t">{inside}</d:dc></metadata></record>'
+    ).encode()
+    context = b'<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/" xmlns:xsi="urn:xsi">'
+    flat = oaipmh.elements(raw, context)
+    try:
+        root = next(oaipmh.metadata([raw], context))
+    except PeerViolation:
+        assert flat is None
+        return
+    assert root is not None
+    if flat is not None:
+        assert flat == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+
+
+def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
+    page = oaipmh.cut((data / "oai-pmh" / "zenodo" / "list_records-00.xml").read_bytes())
+    flat = [oaipmh.elements(item.raw, page.context) for item in page.slices]
+    parsed = oaipmh.metadata([item.raw for item in page.slices], page.context)
+    assert len(flat) == 50
+    for pairs, root in zip(flat, parsed, strict=True):
+        assert root is not None
+        assert pairs == [(node.tag.rpartition("}")[2], node.text or "") for node in root]

@@ -4,33 +4,56 @@ The reader walks the elements once and asks each for its tag and text only: it r
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
 
+from app.protocol import vocab
 from app.protocol.connector import Draft
 
 Take = Callable[[dict[str, Any], str], None]
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
 _CATALOG: Final = re.compile(r"(?:urn:|info:)?(isbn|issn|doi|hdl|handle|ark|oai)[:/ ]\s*(?=\S)", re.IGNORECASE)
 _GRADE: Final = re.compile(r"grade\b|.*年级", re.IGNORECASE)
+# OpenAIRE's dates of an embargo stand among the dc:date of a repository and say nothing of publication.
+_EMBARGO: Final = "info:eu-repo/date/embargo"
+_FOREIGN: Final = re.compile("[\r\x80-\x9f]")
+_WINDOWS: Final = {
+    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (129, 141, 143, 144, 157)
+}
+_NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undetermined"})
+"""ISO 639-2 codes (and their names) that name no language."""
 
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    draft: dict[str, Any] = {}
-    for node in metadata:
-        text = node.text
-        if len(node):
-            text = words(node)
-        if text and (text := text.strip()):
-            take = TAKES.get(node.tag.rpartition("}")[2])
-            if take is not None:
-                take(draft, text)
+    return draft((node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata)
+
+
+def draft(elements: Iterable[tuple[str, str]]) -> Draft:
+    """A draft of (local name, text) in the order of the record; the namespaces do not count."""
+    made: dict[str, Any] = {}
+    for name, text in elements:
+        take = TAKES.get(name)
+        if take is not None and (text := text.strip()):
+            take(made, text if text.isprintable() else mended(text))
+    return settled(made)
+
+
+def settled(draft: Draft) -> Draft:
+    """The draft with each keyword once and a subject: the first keyword our list of subjects knows, else the first."""
     if keywords := draft.get("keywords"):
-        draft.setdefault("subject", keywords[0][:200])
+        draft["keywords"] = keywords = list(dict.fromkeys(keywords))
+        if "subject" not in draft:
+            draft["subject"] = next(filter(_is_subject, keywords), keywords[0])[:200]
     return draft
+
+
+@lru_cache(maxsize=8192)
+def _is_subject(word: str) -> bool:
+    return len(word) <= 200 and vocab.resolve("subject", word) is not None
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:
@@ -40,7 +63,18 @@ def read_nsdl_dc(metadata: etree._Element) -> Draft:
 
 def words(node: etree._Element) -> str:
     """All text inside an element, in one line."""
-    return " ".join("".join(map(str, node.itertext())).split())
+    return mended(" ".join("".join(map(str, node.itertext())).split()))
+
+
+def mended(text: str) -> str:
+    """Text whose line ends are `\\n` and whose C1 controls are what their writer saw: Windows-1252.
+
+    Real catalogues hold both (`&#13;`, `&#x92;`); the text rule would refuse the whole record. HTML reads such
+    references alike (13.2.5.80). A control that Windows-1252 has no character for stays, and is refused by name.
+    """
+    if not _FOREIGN.search(text):
+        return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_WINDOWS)
 
 
 def _listed(field: str, limit: int) -> Take:
@@ -85,8 +119,27 @@ def _identifier(draft: dict[str, Any], text: str) -> None:
     draft.setdefault("identifiers", []).append({**item, "entry": item["entry"][:4000]})
 
 
+def _language(draft: dict[str, Any], text: str) -> None:
+    if text.casefold() not in _NO_LANGUAGE:
+        draft.setdefault("languages", []).append(text[:200])
+
+
 def _date(draft: dict[str, Any], text: str) -> None:
-    draft.setdefault("published", text[:200])
+    if not text.startswith(_EMBARGO):
+        draft.setdefault("published", text[:200])
+
+
+def _issued(draft: dict[str, Any], text: str) -> None:
+    """The date that says of itself that it is one of publication counts, wherever it stands."""
+    draft["published"] = text[:200]
+
+
+def _standard(draft: dict[str, Any], text: str) -> None:
+    """The first standard is the record's own; further ones (a record can name dozens) are relations."""
+    if "curriculum_standard" in draft:
+        _related("conformsTo")(draft, text)
+    else:
+        draft["curriculum_standard"] = text[:1000]
 
 
 def _rights(draft: dict[str, Any], text: str) -> None:
@@ -98,21 +151,34 @@ def _rights(draft: dict[str, Any], text: str) -> None:
 
 
 def _level(draft: dict[str, Any], text: str) -> None:
-    """dcterms educationLevel holds stages and grades alike; the first stage counts."""
+    """dcterms educationLevel holds stages and grades alike; of stages the first that our list knows counts.
+
+    Many records begin with a setting (`Informal Education`) and name their stages behind it.
+    """
     if _GRADE.match(text):
         draft.setdefault("grade", []).append(text[:200])
-    else:
-        draft.setdefault("stage", text[:200])
+    elif "stage" not in draft or (_stage(text) and not _stage(draft["stage"])):
+        draft["stage"] = text[:200]
 
 
+def _stage(text: str) -> bool:
+    return len(text) <= 200 and vocab.resolve("stage", text) is not None
+
+
+_RELATIONS: Final = (
+    "relation", "source", "isPartOf", "hasPart", "references", "isReferencedBy", "isVersionOf", "hasVersion",
+    "replaces", "isReplacedBy", "requires", "isRequiredBy", "isFormatOf", "hasFormat",
+)  # fmt: skip
 TAKES: Final[dict[str, Take]] = {
-    "title": _title, "alternative": _listed("alt_titles", 1000), "language": _listed("languages", 200),
-    "subject": _listed("keywords", 1000), "description": _description, "abstract": _description,
+    "title": _title, "alternative": _listed("alt_titles", 1000), "language": _language,
+    "subject": _listed("keywords", 1000), "coverage": _listed("keywords", 1000), "temporal": _listed("keywords", 1000),
+    "spatial": _listed("region_scope", 200), "description": _description, "abstract": _description,
     "type": _listed("type", 200), "format": _listed("format", 1000), "medium": _listed("format", 1000),
-    "audience": _listed("audience", 200), "educationLevel": _level, "identifier": _identifier,
+    "extent": _listed("format", 1000), "audience": _listed("audience", 200), "mediator": _listed("audience", 200),
+    "educationLevel": _level, "conformsTo": _standard, "identifier": _identifier,
     "creator": _person("creator"), "contributor": _person("contributor"), "publisher": _person("publisher"),
-    "date": _date, "issued": _date, "created": _date, "available": _date, "hasVersion": _related("hasVersion"),
+    "rightsHolder": _person("rightsHolder"),
+    "date": _date, "issued": _issued, "created": _date, "available": _date,
     "rights": _rights, "license": _rights, "accessRights": _rights,
-    "relation": _related("relation"), "isPartOf": _related("isPartOf"), "hasPart": _related("hasPart"),
-    "references": _related("references"), "isVersionOf": _related("isVersionOf"), "source": _related("source"),
+    **{name: _related(name) for name in _RELATIONS},
 }  # fmt: skip

@@ -6,13 +6,13 @@ from typing import Any, Final
 from lxml import etree
 
 from app.protocol.connector import Draft
-from app.protocol.formats.dublin_core import TAKES, words
+from app.protocol.formats.dublin_core import TAKES, settled, words
 
 _PLAIN: Final = {
     "typeOfResource": "type", "genre": "type", "abstract": "description", "targetAudience": "audience",
     "note": "description",
 }  # fmt: skip
-_ORIGIN: Final = {"publisher": "publisher", "dateIssued": "date", "dateCreated": "date"}
+_ORIGIN: Final = {"publisher": "publisher", "dateIssued": "issued", "copyrightDate": "date", "dateCreated": "date"}
 _FORMS: Final = ("internetMediaType", "form", "extent")
 _HREF: Final = "{http://www.w3.org/1999/xlink}href"
 
@@ -26,9 +26,7 @@ def read_mods(metadata: etree._Element) -> Draft:
             _take(draft, _PLAIN[name], words(node))
         elif name in _NESTED:
             _NESTED[name](draft, node)
-    if keywords := draft.get("keywords"):
-        draft.setdefault("subject", keywords[0][:200])
-    return draft
+    return settled(draft)
 
 
 def _local(node: etree._Element) -> str:
@@ -50,15 +48,24 @@ def _title(draft: dict[str, Any], node: etree._Element) -> None:
 
 
 def _name(draft: dict[str, Any], node: etree._Element) -> None:
-    role = next(_parts(node, "roleTerm"), "contributor").lower()
+    """One contributor for each role of a name; a term counts before the code of the same role."""
     text = " ".join(_parts(node, "namePart"))
-    if text:
-        draft.setdefault("contributors", []).append({"role": role[:200], "name": text[:1000]})
+    roles = [_role(part) for part in node if _local(part) == "role"]
+    for role in dict.fromkeys(roles) or ("contributor",):
+        if text:
+            draft.setdefault("contributors", []).append({"role": role[:200], "name": text[:1000]})
+
+
+def _role(node: etree._Element) -> str:
+    terms = sorted((part.get("type") == "code", words(part)) for part in node)
+    return next((text.lower() for _, text in terms if text), "contributor")
 
 
 def _origin(draft: dict[str, Any], node: etree._Element) -> None:
     for part in node:
-        if _local(part) in _ORIGIN:
+        if _local(part) == "edition" and (text := words(part)):
+            draft.setdefault("version", text[:200])
+        elif _local(part) in _ORIGIN and part.get("point") != "end":
             _take(draft, _ORIGIN[_local(part)], words(part))
 
 
@@ -83,8 +90,18 @@ def _identifier(draft: dict[str, Any], node: etree._Element) -> None:
 
 
 def _location(draft: dict[str, Any], node: etree._Element) -> None:
-    for text in _parts(node, "url"):
-        _take(draft, "identifier", text)
+    """Addresses, the object in its context first; a preview (a thumbnail) is no place of the resource (MODS 3.8)."""
+    urls = [part for part in node if _local(part) == "url" and part.get("access") != "preview"]
+    for part in sorted(urls, key=lambda part: (part.get("usage") or "") == "" and part.get("access") == "raw object"):
+        _take(draft, "identifier", words(part))
+
+
+def _own(draft: dict[str, Any], node: etree._Element) -> None:
+    """The cataloguing agency's own identifier of this record."""
+    for part in node:
+        if _local(part) == "recordIdentifier" and (text := words(part)):
+            item = {"catalog": part.get("source", "")[:200], "entry": text[:4000]}
+            draft.setdefault("identifiers", []).append({name: value for name, value in item.items() if value})
 
 
 def _condition(draft: dict[str, Any], node: etree._Element) -> None:
@@ -98,16 +115,18 @@ def _described(draft: dict[str, Any], node: etree._Element) -> None:
 
 
 def _related(draft: dict[str, Any], node: etree._Element) -> None:
-    """A related item by its address, else its identifier, else its title."""
+    """A related item by its own address, else its identifier, else its title; what it is related to is not ours."""
+    kind = node.get("type") or node.get("otherType") or "relation"
+    own = [part for part in node if _local(part) != "relatedItem"]
     for name in ("url", "identifier", "title"):
-        if (target := next(_parts(node, name), "")) != "":
-            kind = node.get("type", "relation")[:200]
-            draft.setdefault("relations", []).append({"type": kind, "target": target[:4000]})
+        target = next((text for part in own for text in _parts(part, name)), "")
+        if target:
+            draft.setdefault("relations", []).append({"type": kind[:200], "target": target[:4000]})
             return
 
 
 _NESTED: Final = {
     "titleInfo": _title, "name": _name, "originInfo": _origin, "language": _language, "subject": _subject,
     "identifier": _identifier, "location": _location, "accessCondition": _condition,
-    "physicalDescription": _described, "relatedItem": _related,
+    "physicalDescription": _described, "relatedItem": _related, "recordInfo": _own,
 }  # fmt: skip

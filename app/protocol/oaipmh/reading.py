@@ -25,7 +25,7 @@ _HEADER: Final = re.compile(
     rb"""<record>\s*<header(\s+status\s*=\s*(?:"deleted"|'deleted'))?\s*>"""
     rb"""\s*<identifier>([^<\r]*)</identifier>\s*<datestamp>([^<&\r]*)</datestamp>"""
 )
-_NESTED: Final = re.compile(rb"<record[\s/>]")
+_NESTED: Final = b"<record"
 _OPAQUE: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s>]+)")
 _NEUTRAL: Final = b"<records>"
@@ -68,9 +68,11 @@ def _taken(content: bytes) -> tuple[list[Slice], bytes] | None:
     slices: list[Slice] = []
     rest: list[bytes] = []
     at = 0
+    start = content.find(_OPEN)
+    opaque = _holds(content, start, b"<!") or _holds(content, start, b"<?")
     while (start := content.find(_OPEN, at)) >= 0:
         end = content.find(_CLOSE, start) + len(_CLOSE)
-        item = _sliced(content[start:end]) if end > start else None
+        item = _sliced(content[start:end], opaque) if end > start else None
         if item is None:
             return None
         slices.append(item)
@@ -80,9 +82,14 @@ def _taken(content: bytes) -> tuple[list[Slice], bytes] | None:
     return (slices, b"<record/>".join(rest)) if slices else None
 
 
-def _sliced(raw: bytes) -> Slice | None:
+def _holds(content: bytes, start: int, mark: bytes) -> bool:
+    """Whether a page holds a mark; looked for once, and by its rarer byte first, because `<` is everywhere."""
+    return content.find(mark[1:], start) >= 0 and content.find(mark, start) >= 0
+
+
+def _sliced(raw: bytes, opaque: bool) -> Slice | None:
     found = _HEADER.match(raw)
-    if found is None or _NESTED.search(raw, len(_OPEN)) or not _closed(raw):
+    if found is None or raw.find(_NESTED, len(_OPEN)) >= 0 or (opaque and not _closed(raw)):
         return None
     try:
         identifier, datestamp = xml.unescape(found[2].decode()), found[3].decode()

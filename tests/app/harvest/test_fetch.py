@@ -138,9 +138,12 @@ def test_statuses_are_not_judged(status: int) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        gzip.compress(b"hi" * 100_000),
-        gzip.compress(b"hi" * 50_000) + gzip.compress(b"hi" * 50_000),
-        gzip.compress(b"hi" * 50_000) + gzip.compress(b"") + gzip.compress(b"hi" * 50_000) + b"\0" * 512,
+        gzip.compress(b"hi" * 100_000, mtime=0),
+        gzip.compress(b"hi" * 50_000, mtime=0) + gzip.compress(b"hi" * 50_000, mtime=0),
+        gzip.compress(b"hi" * 50_000, mtime=0)
+        + gzip.compress(b"", mtime=0)
+        + gzip.compress(b"hi" * 50_000, mtime=0)
+        + b"\0" * 512,
     ],
 )
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP"])
@@ -152,7 +155,7 @@ def test_gzip(body: bytes, coding: str) -> None:
 
 
 def test_gzip_in_single_bytes() -> None:
-    body = gzip.compress(b"one") + gzip.compress(b"two")
+    body = gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)
     chunks = b"".join(b"1\r\n" + body[i : i + 1] + b"\r\n" for i in range(len(body))) + b"0\r\n\r\n"
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert content(get(raw(head + chunks))) == b"onetwo"
@@ -181,7 +184,7 @@ def test_gzip_bomb() -> None:
 @pytest.mark.parametrize("coding", ["gzip, gzip", "gzip, identity", "zstd", "br", "deflate", "compress", "x"])
 def test_other_codings(coding: str) -> None:
     with pytest.raises(PeerViolation) as caught:
-        get(answer(gzip.compress(zeros(4 << 20)), 200, f"Content-Encoding: {coding}"))
+        get(answer(gzip.compress(zeros(4 << 20), mtime=0), 200, f"Content-Encoding: {coding}"))
     assert caught.value.kind == "body.coding_not_allowed"
 
 
@@ -198,7 +201,7 @@ def test_codings_in_two_headers() -> None:
         (raw(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000), {"wire_max_bytes": 1000}),
         (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n"), {}),
         (answer(b"x" * 2000), {"max_bytes": 1000}),
-        (answer(gzip.compress(b"x" * 200_000), 200, "Content-Encoding: gzip"), {"max_bytes": 100_000}),
+        (answer(gzip.compress(b"x" * 200_000, mtime=0), 200, "Content-Encoding: gzip"), {"max_bytes": 100_000}),
     ],
 )
 def test_too_large(script: Script, options: dict[str, object]) -> None:
@@ -207,7 +210,7 @@ def test_too_large(script: Script, options: dict[str, object]) -> None:
     assert caught.value.kind == "body.too_large"
 
 
-GZ = gzip.compress(b"hello" * 1000)
+GZ = gzip.compress(b"hello" * 1000, mtime=0)
 GZ_HEAD = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
 
 
