@@ -4,8 +4,11 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.protocol.errors import BadRequest
+from app.protocol.rules import selected
 
 
 class Settings(BaseSettings):
@@ -32,15 +35,30 @@ class Settings(BaseSettings):
     fetch_allow: str = ""
     fetch_deadline_s: float = Field(default=120, gt=0)
     fetch_max_bytes: int = Field(default=64 << 20, gt=0)
+    fetch_file_max_bytes: int = Field(default=2 << 30, gt=0)
+    fetch_file_deadline_s: float = Field(default=3600, gt=0)
     platform_code: str = Field(default="N-000000-01", pattern=r"^[NPCDSE]-\d{6}-\d{2}$")
     platform_name: str = "互通资源枢纽"
     admin_email: str = "ops@edu-hub.org"
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     docs: bool = True
+    harvest: bool = True
+    parsers: int = Field(default=0, ge=0, le=64)
+    harvest_threads: int = Field(default=8, ge=1, le=256)
     log_format: str = "text"
     locale: str = "zh-CN"
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_known(cls, policy: str) -> str:
+        try:
+            selected(policy)
+        except BadRequest as error:
+            raise ValueError(error.detail) from None
+        return policy
 
     @cached_property
     def url(self) -> str:
@@ -48,6 +66,11 @@ class Settings(BaseSettings):
         if not self.database_url:
             return f"sqlite:///{self.data_dir / 'hutong.db'}"
         return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def files(self) -> Path:
+        """Where uploaded files are kept."""
+        return self.data_dir / "files"
 
     @cached_property
     def secret(self) -> bytes:

@@ -1,7 +1,8 @@
-"""What all commands share: opening the hub as the person at the keyboard, tables for people, lines for programs."""
+"""What all commands share: the hub opened as the person at the keyboard, tables for people, JSON for programs."""
 
 import getpass
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from app.access.principal import SYSTEM
 from app.db import Database
+from app.protocol.errors import BadRequest
 from app.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
@@ -18,13 +20,13 @@ screen = Console(stderr=True)
 
 
 def opened() -> tuple[Settings, Database]:
-    """Settings and database; what is done is noted as `cli:USER`."""
+    """Settings and the database behind them; what is done is noted as `cli:USER`."""
     settings = Settings()
     return settings, Database(settings.url).acting(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
 
 
 def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """A table of these columns, or one JSON object a line with all of them."""
+    """A table of these columns, or one JSON document a line with all of them."""
     if as_json:
         for item in items:
             print(orjson.dumps(item, default=str).decode())
@@ -33,3 +35,16 @@ def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     for item in items:
         table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
     Console().print(table)
+
+
+def document(text: str) -> dict[str, Any]:
+    """A JSON object, or with `@FILE` the one in a file. Raises BadRequest."""
+    try:
+        raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+    except OSError as error:
+        raise BadRequest(f"{text[1:]}: {error.strerror}") from None
+    try:
+        found: dict[str, Any] = orjson.loads(raw)
+    except ValueError as error:
+        raise BadRequest(f"not JSON: {error}") from None
+    return found

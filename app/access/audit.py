@@ -42,6 +42,8 @@ class Act(StrEnum):
     PLATFORM_STATE = "platform.state"
     FEED_ADDED = "feed.added"
     FEED_STATE = "feed.state"
+    FEED_MAPPED = "feed.mapped"
+    FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     AUDIT_PURGED = "audit.purged"
 
