@@ -1,12 +1,10 @@
 """The command `hutong`: tables for people, --json for programs; exit 0 done, 1 failed, 2 wrong usage."""
 
 import os
-import secrets
 import signal
 import sys
 import threading
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +12,14 @@ import orjson
 import typer
 import uvicorn
 
-from app import looking, schema
+from app import access_commands, looking, schema
+from app.access import keys
+from app.access.keyring import keyring
 from app.catalogue import queries, search
-from app.catalogue.tables import about
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
-from app.harvest.discovery import configured, kinds
+from app.harvest.discovery import configured, kinds, masked
 from app.harvest.worker import Worker, harvest_now
 from app.main import create, engine
 from app.monitor import status
@@ -38,6 +37,7 @@ platform_app, feed_app, held_app = typer.Typer(), typer.Typer(), typer.Typer(inv
 app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
+access_commands.attach(app)
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
 STARTUP_S = 120  # a process that says nothing for so long is replaced; a loaded machine needs a while to import us
@@ -62,14 +62,11 @@ def _seconds(text: str) -> int:
 
 @app.command()
 def init() -> None:
-    """Create or migrate the database; the first time prints the administrator's key."""
+    """Create or migrate the database; the first time prints the hub's own key, the first administrator's code."""
     _, database = _open()
     schema.upgrade(database)
     with database.write() as connection:
-        if queries.value(connection, "admin_key_hash") is None:
-            key = f"hk_{secrets.token_urlsafe(32)}"
-            row = {"name": "admin_key_hash", "value": sha256(key.encode()).hexdigest()}
-            connection.execute(about.insert(), row)
+        if (key := keys.first(connection)) is not None:
             print(f"administrator's key (shown once): {key}")
     screen.print(f"database ready: {database.url.render_as_string(hide_password=True)}")
 
@@ -89,7 +86,7 @@ def serve(
     os.environ["HUTONG_HARVEST_THREADS"] = str(max(1, settings.harvest_threads // workers))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has ended
     uvicorn.run(
-        "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning",
+        "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S,
     )  # fmt: skip
 
@@ -152,13 +149,13 @@ def feed_add(
     every: str = "15m", mapping: str | None = None, key: str | None = None,
 ) -> None:  # fmt: skip
     """Register a feed; prints its id."""
-    _, database = _open()
-    checked = configured(connector, _document(config)).model_dump(mode="json", exclude_none=True)
+    settings, database = _open()
+    checked, hidden = masked(configured(connector, _document(config)))
     with database.write() as connection:
         print(
             feeds.register(
                 connection, platform=platform, name=name, connector=connector, config=checked, key=key,
-                mapping=_document(mapping) if mapping else None, every_s=_seconds(every),
+                mapping=_document(mapping) if mapping else None, every_s=_seconds(every), sealed=(keyring(settings), hidden),
             )
         )  # fmt: skip
 

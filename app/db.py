@@ -6,6 +6,7 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -48,6 +49,13 @@ class Database:
         """A connection that only reads, and sees one moment."""
         with self._reader.connect() as connection:
             yield connection
+
+    def acting(self, principal: Any) -> "Database":
+        """The same database for somebody: each of its connections carries who acts (app/access/principal.py)."""
+        same = copy(self)
+        same.engine = self.engine.execution_options(principal=principal)
+        same._reader = self._reader.execution_options(principal=principal)
+        return same
 
     def close(self) -> None:
         """Gives all connections back."""

@@ -8,8 +8,15 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from app.catalogue.queries import value
-from app.console import public
+from app.access import clerk
+from app.access import routes as access
+from app.access.door import public, requires, signed_in
+from app.access.gate import Gate
+from app.access.keyring import keyring
+from app.access.scopes import Scope
+from app.catalogue.queries import head
+from app.console import account
+from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
 from app.console.page import STATIC
@@ -19,10 +26,9 @@ from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
-from app.monitor import status
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots
 from app.settings import Settings
-from app.web import Reading, install, json
+from app.web import Answers, Reading, install, json
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -35,7 +41,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings))
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
@@ -51,40 +57,46 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with database.read() as connection:
-            app.state.admin_key_hash = value(connection, "admin_key_hash")
         app.state.engine = engine(settings, database)
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         if harvest:
             worker.start()
+        keeper = clerk.Clerk(database, app.state.gate)
+        keeper.start()
         yield
+        await run_in_threadpool(keeper.stop)
         if harvest:
             await run_in_threadpool(worker.stop)
         app.state.engine.close()
         database.close()
 
-    app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
+    # The contract is served by publish/docs.py, with a declaration like every other route.
+    app = FastAPI(
+        title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, docs, public, console):
+    app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
+    for room in (access, uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, everybody, console, account):
         app.include_router(room.router)
+    app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)
     return app
 
 
 def _operations(app: FastAPI) -> None:
-    @app.get("/healthz", tags=["operations"])
+    @app.get("/healthz", tags=["operations"], dependencies=[public()])
     def healthz() -> Response:
         """The process is alive."""
         return json({"status": "alive"})
 
-    @app.get("/readyz", tags=["operations"])
+    @app.get("/readyz", tags=["operations"], dependencies=[public()])
     def readyz(connection: Reading) -> Response:
         """The database answers."""
-        return json({"status": "ready", "head": status.figures(connection)["head"]})
+        return json({"status": "ready", "head": head(connection)})
 
-    @app.get("/metrics", tags=["operations"])
+    @app.get("/metrics", tags=["operations"], dependencies=[requires(Scope.OPS_READ)])
     def metrics() -> Response:
-        """Prometheus."""
+        """Prometheus; the scraper's key goes into `authorization` of its job."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -21,6 +21,17 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8000"
     secret_key: str = ""
     secret_key_file: Path | None = None
+    secret_key_previous: str = ""
+    anonymous_scopes: str = "catalogue:read"
+    quota_tenant: str = Field(default="6000/m", pattern=r"^\d{1,9}/[smhd]$")
+    quota_anonymous: str = Field(default="1200/m", pattern=r"^\d{1,9}/[smhd]$")
+    trusted_proxies: str = ""
+    token_s: int = Field(default=900, ge=60, le=3600)
+    session_idle_s: int = Field(default=1800, ge=60)
+    session_s: int = Field(default=43_200, ge=300)
+    second_factor: str = Field(default="optional", pattern="^(optional|staff|all)$")
+    password_days: int = Field(default=0, ge=0)
+    audit_days: int = Field(default=1095, ge=180)
     fetch_allow: str = ""
     fetch_deadline_s: float = Field(default=120, gt=0)
     fetch_max_bytes: int = Field(default=64 << 20, gt=0)
@@ -33,6 +44,7 @@ class Settings(BaseSettings):
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
+    docs: bool = True
     harvest: bool = True
     parsers: int = Field(default=0, ge=0, le=64)
     harvest_threads: int = Field(default=8, ge=1, le=256)

@@ -1,5 +1,7 @@
-"""What all commands share: the database, tables for people, JSON for programs, documents from files."""
+"""What all commands share: the hub opened as the person at the keyboard, tables for people, JSON for programs."""
 
+import getpass
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.access.principal import SYSTEM
 from app.db import Database
 from app.protocol.errors import BadRequest
 from app.settings import Settings
@@ -17,13 +20,13 @@ screen = Console(stderr=True)
 
 
 def opened() -> tuple[Settings, Database]:
-    """The settings and the database behind them."""
+    """Settings and the database behind them; what is done is noted as `cli:USER`."""
     settings = Settings()
-    return settings, Database(settings.url)
+    return settings, Database(settings.url).acting(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
 
 
 def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """Rows as a table, or one JSON document a line."""
+    """A table of these columns, or one JSON document a line with all of them."""
     if as_json:
         for item in items:
             print(orjson.dumps(item, default=str).decode())

@@ -1,19 +1,23 @@
-"""What every HTTP room shares: problem+json (RFC 9457), signed cursors, the administrator's key, the database."""
+"""What every HTTP room shares: problem+json (RFC 9457), signed cursors, the database."""
 
 import base64
 import hmac
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from math import ceil
 from typing import Annotated, Any
+from uuid import uuid4
 
 import orjson
-from fastapi import Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db import Database
-from app.protocol.errors import CursorGone, HutongError, Unauthorized
+from app.protocol.errors import CursorGone, HutongError, QuotaExceeded
 from app.settings import Settings
 
 
@@ -33,7 +37,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HutongError)
     async def _ours(_: Request, error: HutongError) -> Response:
-        return problem(error.status, error.kind, error.detail, error.errors, error.members)
+        answer = problem(error.status, error.kind, error.detail, error.errors, error.members)
+        if error.wait_s is not None:
+            answer.headers["Retry-After"] = str(ceil(error.wait_s))
+        if isinstance(error, QuotaExceeded):
+            answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"] = str(error.limit), "0"
+        if error.status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
@@ -49,6 +60,44 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _fault(_: Request, __: Exception) -> Response:
         return problem(500, "hub.error", "an internal fault; the log has it")
+
+
+class Answers:
+    """Around everything: a request id in (for log and audit), and out on every answer the headers of ASVS 3.4."""
+
+    def __init__(self, app: ASGIApp, https: bool) -> None:
+        self.app = app
+        self.fixed = {**_HEADERS, **({"Strict-Transport-Security": "max-age=31536000"} if https else {})}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = uuid4().hex
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.fixed.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-Id"] = state["request_id"]
+                if left := state.get("left"):
+                    for name, value in zip(_RATE, left, strict=True):
+                        headers[name] = str(value)
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+_RATE = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    # A page with needs of its own sets its own policy.
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
 
 
 def json(content: Any, status: int = 200) -> Response:
@@ -77,9 +126,9 @@ def unseal(secret: bytes, cursor: str) -> list[Any]:
 
 
 def database(request: Request) -> Database:
-    """The hub's database."""
-    found: Database = request.app.state.database
-    return found
+    """The hub's database for the caller of this request. A route that has not declared what it needs ends here."""
+    base: Database = request.app.state.database
+    return base.acting(request.state.principal)
 
 
 def settings(request: Request) -> Settings:
@@ -102,13 +151,3 @@ def _reading(request: Request) -> Iterator[Connection]:
 Tx = Annotated[Connection, Depends(_transaction, scope="function")]
 Reading = Annotated[Connection, Depends(_reading, scope="function")]
 Config = Annotated[Settings, Depends(settings)]
-
-
-def administrator(request: Request, authorization: Annotated[str, Header()] = "") -> None:
-    """Writing routes answer only to the key that `hutong init` printed. Raises Unauthorized."""
-    given = sha256(authorization.removeprefix("Bearer ").strip().encode()).hexdigest()
-    if not hmac.compare_digest(given, request.app.state.admin_key_hash or ""):
-        raise Unauthorized("this route needs `Authorization: Bearer KEY` with the key that `hutong init` printed")
-
-
-Admin = Depends(administrator)

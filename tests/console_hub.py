@@ -12,7 +12,7 @@ import uvicorn
 from sqlalchemy import update
 
 from app import schema
-from app.catalogue.tables import about
+from app.access import keys
 from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
@@ -25,7 +25,6 @@ from app.settings import Settings
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
-KEY = "hk_test"
 HOSTILE = (
     "<script>window.harmed=1</script>",
     "\"><img src=x onerror='window.harmed=1'>",
@@ -43,11 +42,12 @@ HARM = (
 
 
 class Served(NamedTuple):
-    """A hub and how to reach it; `pages` are the addresses that a visitor can open."""
+    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides."""
 
     url: str
     database: Database
     pages: dict[str, str]
+    key: str
 
 
 def hostile(path: str) -> Answer:
@@ -100,7 +100,6 @@ def fill(hub: Hub) -> dict[str, str]:
         at = now(connection)
         long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
         connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
-        connection.execute(about.insert(), {"name": "admin_key_hash", "value": __import__("hashlib").sha256(KEY.encode()).hexdigest()})  # fmt: skip
     return {
         "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
@@ -108,7 +107,7 @@ def fill(hub: Hub) -> dict[str, str]:
         "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
         "held change": "/held/1", "search": "/search", "coverage": "/coverage", "hostile search": "/search?platform=E-110000-66",
         "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
-        "problem": "/problems/record.title_missing", "missing": "/runs/999999",
+        "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
         "record": "/r/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
     }  # fmt: skip
@@ -117,10 +116,12 @@ def fill(hub: Hub) -> dict[str, str]:
 @contextmanager
 def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     """The hub, listening."""
-    settings = Settings(data_dir=folder, secret_key="k" * 32)
+    settings = Settings(data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read")
     database = Database(settings.url)
     schema.upgrade(database)
     pages = fill(Hub(database)) if filled else {"wall": "/"}
+    with database.write() as connection:
+        key = keys.issue(connection, None).key
     server = uvicorn.Server(
         uvicorn.Config(create(settings, harvest=False), port=0, log_level="critical", timeout_graceful_shutdown=1)
     )
@@ -128,7 +129,7 @@ def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages)
+    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key)
     server.should_exit = True
     thread.join()
     database.close()

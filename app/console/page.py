@@ -5,18 +5,21 @@ import json
 from collections.abc import Callable, Coroutine
 from functools import cache, partial
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
 from jinja2.runtime import Context
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from app.access.door import principal_of
 from app.clock import iso
 from app.console import formats
 from app.console.catalogue import LANGUAGES, Words, chosen, direction
@@ -25,7 +28,7 @@ from app.console.scripts import language_of
 from app.console.viewer import Viewer, viewer
 from app.monitor.problems import sentence
 from app.monitor.states import State
-from app.protocol.errors import HutongError
+from app.protocol.errors import BadRequest, Forbidden, HutongError, Unauthorized
 from app.settings import Settings
 from app.web import settings
 
@@ -151,15 +154,34 @@ class PageRoute(APIRoute):
         async def answered(request: Request) -> Response:
             try:
                 return await handler(request)
+            except Unauthorized as error:
+                if "text/html" not in request.headers.get("accept", ""):
+                    raise
+                return _sign_in_page(request, error)
             except HutongError as error:
-                return _error_page(request, error.status, error.kind, error.detail)
+                if isinstance(error, Forbidden) and viewer(request).person and not principal_of(request).scopes:
+                    return RedirectResponse("/account", 303)  # the password or the second factor comes first
+                return _error_page(request, error)
             except RequestValidationError as error:
                 named = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())
-                return _error_page(request, 422, "request.invalid", named)
+                return _error_page(request, BadRequest(named))
 
         return answered
 
 
-def _error_page(request: Request, status: int, kind: str, detail: str) -> Response:
-    context = {"status": status, "kind": kind, "detail": detail.encode("utf-8", "replace").decode()}
-    return View(request, request.app.state.settings).page("error.html", context, status)
+def _error_page(request: Request, error: HutongError) -> Response:
+    detail = error.detail.encode("utf-8", "replace").decode()
+    context = {"status": error.status, "kind": error.kind, "detail": detail}
+    answer = View(request, request.app.state.settings).page("error.html", context, error.status)
+    if error.wait_s is not None:
+        answer.headers["Retry-After"] = str(ceil(error.wait_s))
+    return answer
+
+
+def _sign_in_page(request: Request, error: HutongError) -> Response:
+    """Where the page would have been, with the way back to it."""
+    to = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
+    view = View(request, request.app.state.settings)
+    return view.page(
+        "login.html", {"to": to, "name": "", "problem": None, "needed": True, "first": False}, error.status
+    )

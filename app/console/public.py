@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.console.page import Page, PageRoute
 from app.console.pages import coverage, records
 from app.web import Reading
@@ -11,13 +13,13 @@ from app.web import Reading
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-@router.get("/coverage")
+@router.get("/coverage", dependencies=[requires(Scope.CATALOGUE_READ)])
 def show_coverage(view: Page, connection: Reading, query: Annotated[coverage.Chosen, Query()]) -> Response:
     """Subjects by grades."""
     return view.page("coverage.html", coverage.matrix(connection, query, view.lang))
 
 
-@router.get("/search.atom")
+@router.get("/search.atom", dependencies=[requires(Scope.CATALOGUE_READ)])
 def subscribe(view: Page, connection: Reading, query: Annotated[records.Search, Query()]) -> Response:
     """The newest hits of a search as Atom (RFC 4287)."""
     content = records.atom(connection, query, str(view.request.url.query), view.settings)

@@ -36,7 +36,11 @@ def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, a
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     settings = Settings(
-        data_dir=folder, fetch_allow="127.0.0.0/8", database_url="", public_url=f"http://127.0.0.1:{port}"
+        data_dir=folder,
+        fetch_allow="127.0.0.0/8",
+        database_url="",
+        public_url=f"http://127.0.0.1:{port}",
+        anonymous_scopes="catalogue:read ops:read",
     )
     database = Database(settings.url)
     schema.upgrade(database)

@@ -5,14 +5,18 @@ from typing import Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.feeds import service, uploads
-from app.web import Admin, Config, Reading, database, json
+from app.web import Config, Reading, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 _BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}  # fmt: skip
 
 
-@router.post("/feeds/{feed_id}/files", status_code=201, dependencies=[Admin], openapi_extra=_BODY)
+@router.post(
+    "/feeds/{feed_id}/files", status_code=201, dependencies=[requires(Scope.FEEDS_MANAGE)], openapi_extra=_BODY
+)
 async def upload_file(
     request: Request, config: Config, feed_id: int, name: str = Query(default="file", max_length=255)
 ) -> Response:
@@ -29,7 +33,7 @@ def _keep(request: Request, folder: Any, staged: uploads.Staged, feed_id: int, n
         staged.path.unlink(missing_ok=True)
 
 
-@router.get("/feeds/{feed_id}/files")
+@router.get("/feeds/{feed_id}/files", dependencies=[requires(Scope.OPS_READ)])
 def list_files(connection: Reading, feed_id: int) -> Response:
     """A feed's uploaded files, the newest first."""
     found = service.by_id(connection, feed_id)

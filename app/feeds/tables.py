@@ -27,6 +27,7 @@ feed = Table(
     Column("succeeded_at", BigInteger),
     UniqueConstraint("platform", "key"),
     Index("feed_due", "state", "next_at"),
+    info={"tenant": True},
 )
 
 host = Table(
@@ -48,4 +49,5 @@ upload = Table(
     Column("uploaded_at", BigInteger, nullable=False),
     Index("upload_feed", "feed_id", "id"),
     comment="Files that vendors uploaded; the bytes are in DATA_DIR/files by their hash",
+    info={"tenant": True},
 )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, desc, select, update
 
+from app.access.audit import Act, note
 from app.db import now, plain
 from app.feeds import service
 from app.feeds.tables import feed, upload
@@ -104,7 +105,9 @@ def keep(connection: Connection, folder: Path, file: Staged, reference: int | st
         "bytes": file.bytes, "uploaded_at": now(connection),
     }  # fmt: skip
     row["id"] = connection.execute(upload.insert().returning(upload.c.id), row).scalar_one()
-    connection.execute(update(feed).where(feed.c.id == found["id"]).values(next_at=0))
+    due = update(feed).where(feed.c.id == found["id"]).values(next_at=0)
+    connection.execute(service.mine(connection, due))
+    note(connection, Act.FILE_UPLOADED, service.owner(found["id"]), sha256=file.sha256, bytes=file.bytes)
     return row
 
 
@@ -116,8 +119,7 @@ def place(folder: Path, digest: str) -> Path:
 def uploads(connection: Connection, feed_id: int) -> list[dict[str, Any]]:
     """A feed's files, the newest first."""
     query = select(upload).where(upload.c.feed_id == feed_id).order_by(desc(upload.c.id))
-    # SQLAlchemy names columns in a subclass of str that orjson takes for no key.
-    return [plain(row) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(service.mine(connection, query, upload.c.feed_id))]
 
 
 def latest(connection: Connection, feed_id: int) -> Any:

@@ -9,9 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from app.access.audit import Act, note
+from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
 from app.db import insert_missing, now
+from app.feeds.service import mine, owner
 from app.harvest.tables import held, removal, run
 from app.protocol.errors import Conflict, NotFound
 from app.protocol.words import ID_LIMIT
@@ -118,24 +121,22 @@ def approve(connection: Connection, held_id: int) -> int:
     stored = service.known(connection, [item.id for item in items])
     ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
     removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
-    _decide(connection, held_id, "approved")
-    connection.execute(
-        update(run)
-        .where(run.c.id == row.run_id)
-        .values(held=run.c.held - removed, tombstoned=run.c.tombstoned + removed)
-    )
+    moved = {"held": run.c.held - removed, "tombstoned": run.c.tombstoned + removed}
+    connection.execute(narrowed(update(run).where(run.c.id == row.run_id).values(moved)))
+    _decide(connection, row, "approved", removed)
     return removed
 
 
 def reject(connection: Connection, held_id: int) -> int:
     """Keeps the records; a later complete listing may ask again. How many stay."""
     row = _pending(connection, held_id)
-    _decide(connection, held_id, "rejected")
+    _decide(connection, row, "rejected", 0)
     return int(row.count)
 
 
 def _pending(connection: Connection, held_id: int) -> Any:
-    row = connection.execute(select(held).where(held.c.id == held_id)).first()
+    query = mine(connection, select(held).where(held.c.id == held_id), held.c.feed_id)
+    row = connection.execute(query).first()
     if row is None:
         raise NotFound(f"there is no held change {held_id}")
     if row.state != "pending":
@@ -143,6 +144,8 @@ def _pending(connection: Connection, held_id: int) -> Any:
     return row
 
 
-def _decide(connection: Connection, held_id: int, state: str) -> None:
-    connection.execute(update(held).where(held.c.id == held_id).values(state=state, decided_at=now(connection)))
-    connection.execute(delete(removal).where(removal.c.held_id == held_id))
+def _decide(connection: Connection, row: Any, state: str, removed: int) -> None:
+    decided = update(held).where(held.c.id == row.id).values(state=state, decided_at=now(connection))
+    connection.execute(narrowed(decided))
+    connection.execute(delete(removal).where(removal.c.held_id == row.id))
+    note(connection, Act.HELD_DECIDED, f"held:{row.id}", state=state, feed=owner(row.feed_id), removed=removed)

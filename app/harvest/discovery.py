@@ -2,10 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 import connectors
 from app.protocol.connector import Connector
@@ -21,6 +22,18 @@ def kinds() -> dict[str, type[Connector]]:
             if isinstance(value, type) and issubclass(value, Connector) and "name" in vars(value):
                 found[value.name] = value
     return dict(sorted(found.items()))
+
+
+def masked(connector: Connector) -> tuple[dict[str, Any], dict[str, str]]:
+    """(configuration with its secrets masked, for storage and answers; the secrets by field, for the vault)."""
+    shown = connector.model_dump(mode="json", exclude_none=True)
+    values = ((name, getattr(connector, name)) for name in type(connector).model_fields)
+    return shown, {name: value.get_secret_value() for name, value in values if isinstance(value, SecretStr)}
+
+
+def unmasked(connector: Connector, secrets: Mapping[str, str]) -> Connector:
+    """The connector with its true secrets, as the vault gives them, for the time of a run."""
+    return connector.model_copy(update={name: SecretStr(value) for name, value in secrets.items()})
 
 
 def configured(kind: str, config: dict[str, Any]) -> Connector:

@@ -7,14 +7,17 @@ the run where the last good page left the checkpoint.
 from collections.abc import Mapping
 from typing import Any
 
+from app.access import secrets
 from app.feeds import leases
 from app.feeds.leases import Lease
+from app.feeds.service import owner
 from app.harvest import brake, runs
+from app.harvest.discovery import unmasked
 from app.harvest.pages import Engine, Run, ahead, steps
 from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
 from app.harvest.store import store
-from app.protocol.connector import Checkpoint
+from app.protocol.connector import Checkpoint, Connector
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled
 from app.protocol.words import Job
 
@@ -32,7 +35,7 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     work = reconcile if swept else _pages
     error: HutongError | None = None
     try:
-        work(run, job)
+        work(run._replace(connector=_asking(engine, feed, run.connector)), job)
     except LeaseLost:
         raise
     except PeerThrottled as throttled:
@@ -44,6 +47,14 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
         _finish(engine, lease, run_id, HutongError("internal fault; see the log of this run"))
         raise
     return _finish(engine, lease, run_id, error)
+
+
+def _asking(engine: Engine, feed: Mapping[str, Any], connector: Connector) -> Connector:
+    """The connector that asks the platform, with its secrets; the one that parses never sees them."""
+    if engine.ring is None:
+        return connector
+    with engine.database.read() as connection:
+        return unmasked(connector, secrets.opened(connection, engine.ring, owner(feed["id"])))
 
 
 def _pages(run: Run, job: str) -> None:

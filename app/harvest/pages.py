@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from app.access.keyring import Keyring
 from app.catalogue import service
 from app.db import Database
 from app.feeds import leases
@@ -52,6 +53,7 @@ class Engine:
     patience_s: float = PATIENCE_S
     rules: str = ""
     files: Path = Path()
+    ring: Keyring | None = None  # opens the secrets of feeds
 
     def close(self) -> None:
         """Gives connections back and ends the processes beside, if there are any."""

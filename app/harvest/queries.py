@@ -6,6 +6,7 @@ from sqlalchemy import Connection, desc, func, select
 
 from app.catalogue.tables import record
 from app.db import plain
+from app.feeds.service import mine
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
@@ -36,13 +37,14 @@ def listed(
         query = query.where(run.c.started_at >= begins, run.c.started_at < begins + 86_400_000_000)
     if before is not None:
         query = query.where(run.c.id < before)
-    return [report(row) for row in connection.execute(query)]
+    return [report(row) for row in connection.execute(mine(connection, query, run.c.feed_id))]
 
 
 def before(connection: Connection, feed_id: int, run_id: int) -> dict[str, Any] | None:
     """The feed's ended run before this one, of any job but replay."""
     query = select(run).where(run.c.feed_id == feed_id, run.c.id < run_id, run.c.job != "replay")
-    row = connection.execute(query.order_by(desc(run.c.id)).limit(1)).first()
+    query = mine(connection, query.order_by(desc(run.c.id)).limit(1), run.c.feed_id)
+    row = connection.execute(query).first()
     return report(row) if row is not None else None
 
 
@@ -51,7 +53,8 @@ def refused_in(connection: Connection, feed_id: int, run_id: int) -> list[dict[s
     columns = (rejection.c.stage, rejection.c.rule)
     query = select(*columns, func.count().label("n"), func.min(rejection.c.id).label("sample"))
     query = query.where(rejection.c.feed_id == feed_id, rejection.c.run_id == run_id).group_by(*columns)
-    return [plain(row) for row in connection.execute(query.order_by(desc("n")))]
+    query = mine(connection, query.order_by(desc("n")), rejection.c.feed_id)
+    return [plain(row) for row in connection.execute(query)]
 
 
 def by_rule(connection: Connection, rule: str = "", feed_id: int | None = None) -> list[dict[str, Any]]:
@@ -65,7 +68,8 @@ def by_rule(connection: Connection, rule: str = "", feed_id: int | None = None) 
         query = query.where(rejection.c.rule == rule)
     if feed_id is not None:
         query = query.where(rejection.c.feed_id == feed_id)
-    return [plain(row) for row in connection.execute(query.order_by(desc("n"), *columns).limit(500))]
+    query = mine(connection, query.order_by(desc("n"), *columns).limit(500), rejection.c.feed_id)
+    return [plain(row) for row in connection.execute(query)]
 
 
 def refusals(
@@ -78,12 +82,14 @@ def refusals(
     )
     if before is not None:
         query = query.where(rejection.c.id < before)
-    return [plain(row) for row in connection.execute(query.order_by(desc(rejection.c.id)).limit(limit))]
+    query = mine(connection, query.order_by(desc(rejection.c.id)).limit(limit), rejection.c.feed_id)
+    return [plain(row) for row in connection.execute(query)]
 
 
 def refusal(connection: Connection, number: int) -> dict[str, Any]:
     """One quarantined entry with its bytes. Raises NotFound."""
-    row = connection.execute(select(rejection).where(rejection.c.id == number)).first()
+    query = mine(connection, select(rejection).where(rejection.c.id == number), rejection.c.feed_id)
+    row = connection.execute(query).first()
     if row is None:
         raise NotFound(f"there is no quarantined entry {number}; it may have come again and been good")
     return plain(row)
@@ -92,12 +98,13 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
 def decisions(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
     """Held removals that have been decided, the latest first."""
     query = select(held).where(held.c.state != "pending").order_by(desc(held.c.decided_at)).limit(limit)
-    return [plain(row) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(mine(connection, query, held.c.feed_id))]
 
 
 def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
     """One held set of removals. Raises NotFound."""
-    row = connection.execute(select(held).where(held.c.id == held_id)).first()
+    query = mine(connection, select(held).where(held.c.id == held_id), held.c.feed_id)
+    row = connection.execute(query).first()
     if row is None:
         raise NotFound(f"there is no held change {held_id}")
     return plain(row)

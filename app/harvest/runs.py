@@ -7,6 +7,7 @@ from sqlalchemy import Connection, desc, select, update
 
 from app.catalogue.service import Outcome
 from app.db import insert_missing, now, plain
+from app.feeds.service import mine
 from app.harvest.tables import COUNTS, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
@@ -96,12 +97,13 @@ def runs(
         query = query.where(run.c.feed_id == feed_id)
     if before is not None:
         query = query.where(run.c.id < before)
-    return [report(row) for row in connection.execute(query)]
+    return [report(row) for row in connection.execute(mine(connection, query, run.c.feed_id))]
 
 
 def by_id(connection: Connection, run_id: int) -> dict[str, Any]:
     """One run. Raises NotFound."""
-    row = connection.execute(select(run).where(run.c.id == run_id)).first()
+    query = mine(connection, select(run).where(run.c.id == run_id), run.c.feed_id)
+    row = connection.execute(query).first()
     if row is None:
         raise NotFound(f"there is no run {run_id}")
     return report(row)
@@ -129,7 +131,7 @@ def rejections(
         query = query.where(rejection.c.feed_id == feed_id)
     if before is not None:
         query = query.where(rejection.c.id < before)
-    return [plain(row) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(mine(connection, query, rejection.c.feed_id))]
 
 
 def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
@@ -137,4 +139,4 @@ def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str
     query = select(held).where(held.c.state == "pending").order_by(held.c.id)
     if feed_id is not None:
         query = query.where(held.c.feed_id == feed_id)
-    return [plain(row) for row in connection.execute(query)]
+    return [plain(row) for row in connection.execute(mine(connection, query, held.c.feed_id))]

@@ -26,6 +26,7 @@ run = Table(
     Column("error", Text),
     Column("note", Text),
     Index("run_feed", "feed_id", "id"),
+    info={"tenant": True},
 )
 
 run_day = Table(
@@ -39,6 +40,7 @@ run_day = Table(
     *(Column(name, BigInteger, nullable=False, default=0) for name in COUNTS),
     Index("run_day_feed", "feed_id", "day"),
     comment="ended runs by feed and day of UTC+8 (days since 1970), kept by the writer: strips read no run",
+    info={"tenant": True},
 )
 
 rejection = Table(
@@ -60,6 +62,7 @@ rejection = Table(
     Column("state", String(16), nullable=False, default="open"),
     Index("rejection_feed", "feed_id", "state", "identifier"),
     Index("rejection_rule", "state", "rule", "feed_id"),
+    info={"tenant": True},
 )
 
 removal = Table(
@@ -85,4 +88,5 @@ held = Table(
     Column("state", String(16), nullable=False),
     Column("held_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger),
+    info={"tenant": True},
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, literal, select, text
 
 from app.db import plain
+from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.harvest.tables import COUNTS, run_day
 
@@ -50,16 +51,15 @@ def outcome(runs: int, failed: int, held: int, rejected: int) -> Outcome:
 def strips(connection: Connection, last: int, days: int, codes: Sequence[str]) -> dict[str, list[Cell]]:
     """The last `days` days of these platforms, oldest first, `last` being the newest; a platform that ran never is
     as one on whose every day nothing ran."""
-    found = _filled(
-        connection.execute(_sums(feed.c.platform, last, days).where(feed.c.platform.in_(codes))), last, days
-    )
+    query = _sums(feed.c.platform, last, days).where(feed.c.platform.in_(codes))
+    found = _filled(connection.execute(mine(connection, query)), last, days)
     return {code: found.get(code) or blank(last, days) for code in codes}
 
 
 def strip(connection: Connection, last: int, days: int, feed_ids: Sequence[int]) -> list[Cell]:
     """The last `days` days of some feeds taken together, oldest first."""
     query = _sums(literal("all"), last, days).where(run_day.c.feed_id.in_(feed_ids))
-    return _filled(connection.execute(query), last, days).get("all") or blank(last, days)
+    return _filled(connection.execute(mine(connection, query)), last, days).get("all") or blank(last, days)
 
 
 def blank(last: int, days: int) -> list[Cell]:
@@ -71,7 +71,8 @@ def totals(connection: Connection, last: int, days: int, feed_ids: Sequence[int]
     """Sums by day with all counts, for trends; only days on which something ended."""
     sums = [func.sum(run_day.c[name]).label(name) for name in ("runs", "failed", "seen", *COUNTS)]
     query = select(run_day.c.day, *sums).where(run_day.c.feed_id.in_(feed_ids), run_day.c.day > last - days)
-    return [plain(row) for row in connection.execute(query.group_by(run_day.c.day).order_by(run_day.c.day))]
+    query = mine(connection, query.group_by(run_day.c.day).order_by(run_day.c.day), run_day.c.feed_id)
+    return [plain(row) for row in connection.execute(query)]
 
 
 def _sums(key: Any, last: int, days: int) -> Any:

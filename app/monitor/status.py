@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from app.catalogue.queries import head, position_until, tallies
 from app.db import now
+from app.feeds.service import mine
 from app.feeds.tables import feed, host
 from app.harvest.runs import day_of
 from app.harvest.tables import held, rejection, run, run_day
@@ -67,7 +68,8 @@ def standings(connection: Connection, platform_code: str | None = None) -> list[
     if platform_code is not None:
         query = query.where(feed.c.platform == platform_code)
     last, pending = _last_runs(connection, platform_code), _pending(connection)
-    found = [_standing(row, last.get(row.id), pending.get(row.id), at) for row in connection.execute(query).all()]
+    rows = connection.execute(mine(connection, query)).all()
+    found = [_standing(row, last.get(row.id), pending.get(row.id), at) for row in rows]
     return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
 
 
@@ -85,14 +87,14 @@ def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, A
     if platform_code is not None:
         ids = ids.where(feed.c.platform == platform_code)
     query = select(run.c.id, run.c.feed_id, run.c.status, run.c.error_kind, run.c.error).where(run.c.id.in_(ids))
-    return {row.feed_id: row for row in connection.execute(query).all()}
+    return {row.feed_id: row for row in connection.execute(mine(connection, query, run.c.feed_id)).all()}
 
 
 def _pending(connection: Connection) -> dict[int, Any]:
     """The oldest undecided removal by feed."""
     query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live).where(held.c.state == "pending")
     found: dict[int, Any] = {}
-    for row in connection.execute(query.order_by(held.c.id)):
+    for row in connection.execute(mine(connection, query.order_by(held.c.id), held.c.feed_id)):
         found.setdefault(row.feed_id, row)
     return found
 
@@ -140,24 +142,26 @@ def grouped(found: Iterable[Standing], by: str) -> list[Group]:
 
 
 def figures(connection: Connection) -> dict[str, Any]:
-    """The whole hub in numbers: live records, positions of the last day, refusals, what is held, the queue."""
+    """Numbers: records and positions of the whole catalogue; refusals, runs, what is held and waits, of one's own feeds."""
     at = now(connection)
     counts, last = tallies(connection, ["live"]), head(connection)
     refused = select(func.count()).select_from(rejection).where(rejection.c.state == "open")
     waits = select(func.coalesce(func.sum(held.c.count), 0), func.count()).where(held.c.state == "pending")
+    every = select(func.count()).select_from(feed)
     today = select(func.coalesce(func.sum(run_day.c.rejected), 0), func.coalesce(func.sum(run_day.c.runs), 0))
-    held_records, held_changes = connection.execute(waits).one()
-    rejected_today, runs_today = connection.execute(today.where(run_day.c.day == day_of(at))).one()
+    held_records, held_changes = connection.execute(mine(connection, waits, held.c.feed_id)).one()
+    ended = mine(connection, today.where(run_day.c.day == day_of(at)), run_day.c.feed_id)
+    rejected_today, runs_today = connection.execute(ended).one()
     return {
         "records": counts.get("live", 0),
         "head": last,
         "changed_24h": last - position_until(connection, at - DAY_US),
-        "rejected": connection.execute(refused).scalar_one(),
+        "rejected": connection.execute(mine(connection, refused, rejection.c.feed_id)).scalar_one(),
         "rejected_today": int(rejected_today),
         "runs_today": int(runs_today),
         "held": int(held_records),
         "held_changes": held_changes,
-        "feeds": connection.execute(select(func.count()).select_from(feed)).scalar_one(),
+        "feeds": connection.execute(mine(connection, every)).scalar_one(),
         **queue(connection, at),
     }
 
@@ -171,8 +175,9 @@ def queue(connection: Connection, at: int) -> dict[str, int]:
         .where(feed.c.state == "active", platform.c.state == "active", feed.c.next_at <= at, feed.c.lease_until <= at)
         .where(feed.c.host.not_in(parked))
     )
-    number, oldest = connection.execute(due).one()
-    running = connection.execute(select(func.count()).select_from(feed).where(feed.c.lease_until > at)).scalar_one()
+    number, oldest = connection.execute(mine(connection, due)).one()
+    leased = select(func.count()).select_from(feed).where(feed.c.lease_until > at)
+    running = connection.execute(mine(connection, leased)).scalar_one()
     return {"queue": number, "queue_age_s": (at - oldest) // 1_000_000 if oldest else 0, "running": running}
 
 

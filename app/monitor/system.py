@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
+from app.access.principal import acting, narrowed
 from app.catalogue.queries import epoch, head
 from app.db import now
+from app.feeds.service import mine
 from app.feeds.tables import feed, host
 from app.harvest.tables import run
 from app.monitor.status import queue
@@ -38,20 +40,22 @@ def workers(connection: Connection, at: int) -> list[dict[str, Any]]:
     query = query.where(feed.c.lease_until > at).group_by(feed.c.lease_owner).order_by(feed.c.lease_owner)
     return [
         {"owner": row.lease_owner, "feeds": row.feeds, "left_s": (row.until - at) // 1_000_000}
-        for row in connection.execute(query)
+        for row in connection.execute(mine(connection, query))
     ]
 
 
 def parked(connection: Connection, at: int) -> list[dict[str, Any]]:
     """Hosts that asked to be left alone (Retry-After), the longest wait first."""
     query = select(host).where(host.c.not_before > at).order_by(host.c.not_before.desc()).limit(50)
+    if not acting(connection).rows.everything:
+        query = narrowed(query.where(host.c.name.in_(mine(connection, select(feed.c.host)))))
     return [{"host": r.name, "left_s": (r.not_before - at) // 1_000_000} for r in connection.execute(query)]
 
 
 def pulse(connection: Connection) -> str:
     """Changes whenever a page was stored, a run began or a feed changed hands: what live pages listen to."""
-    leases = connection.execute(select(func.sum(feed.c.fence), func.max(feed.c.succeeded_at))).one()
-    latest = connection.execute(select(func.max(run.c.id))).scalar()
+    leases = connection.execute(mine(connection, select(func.sum(feed.c.fence), func.max(feed.c.succeeded_at)))).one()
+    latest = connection.execute(mine(connection, select(func.max(run.c.id)), run.c.feed_id)).scalar()
     return f"{head(connection)}-{latest or 0}-{leases[0] or 0}-{leases[1] or 0}"
 
 

@@ -15,4 +15,5 @@ platform = Table(
     Column("state", String(16), nullable=False, default="active"),
     Column("reason", Text),
     Column("created_at", BigInteger, nullable=False),
+    info={"tenant": True},
 )

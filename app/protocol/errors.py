@@ -2,7 +2,8 @@
 
 HutongError
   CallerError         the request is at fault: change it           (blame caller)
-    BadRequest 422   Unauthorized 401   NotFound 404   Conflict 409   CursorGone 410   TooLarge 413
+    BadRequest 422   Unauthorized 401   Forbidden 403   NotFound 404   Conflict 409   CursorGone 410   TooLarge 413
+    QuotaExceeded 429 the caller waits wait_s
   PeerError           a platform is at fault                       (blame theirs)
     PeerUnavailable   try again later, with backoff
     PeerThrottled     the platform named a time: wait_s
@@ -12,6 +13,8 @@ HutongError
   HubError            the hub is at fault                          (blame ours)
     FileMissing       an uploaded file is not where this machine looks for it
     LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
+    Unavailable 503   who asks cannot be checked now: nobody is let in
+    SecretLost        a sealed value has no key any more
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,10 +53,28 @@ class BadRequest(CallerError):
 
 
 class Unauthorized(CallerError):
-    """A writing route was called without the administrator's key."""
+    """No credential, or none that holds. Always the same words: a caller learns nothing about why."""
 
     kind = "auth.required"
     status = 401
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this needs a valid credential: `Authorization: Bearer` with a key or token, or a signed-in person"
+        )
+
+
+class SecondFactorNeeded(Unauthorized):
+    """The password is right; the account has a second factor and no code was given."""
+
+    kind = "auth.second_factor"
+
+
+class Forbidden(CallerError):
+    """The caller is known but may not do this; `errors` is empty, the detail names the scope."""
+
+    kind = "auth.forbidden"
+    status = 403
 
 
 class NotFound(CallerError):
@@ -87,6 +108,18 @@ class CursorGone(CallerError):
         super().__init__(detail)
         if snapshot is not None:  # IX/1 section 3.2 names these two members
             self.members = {"code": self.kind, "snapshot": snapshot}
+
+
+class QuotaExceeded(CallerError):
+    """More requests than the tenant's, or the anonymous address's, rate."""
+
+    kind = "quota.exceeded"
+    status = 429
+    retry = True
+
+    def __init__(self, detail: str, *, wait_s: float, limit: int) -> None:
+        super().__init__(detail, wait_s=wait_s)
+        self.limit = limit
 
 
 class PeerError(HutongError):
@@ -146,3 +179,17 @@ class LeaseLost(HubError):
 
     kind = "lease.lost"
     retry = True
+
+
+class Unavailable(HubError):
+    """The store of credentials does not answer: fail closed (OWASP ASVS 16.5.2)."""
+
+    kind = "hub.unavailable"
+    status = 503
+    retry = True
+
+
+class SecretLost(HubError):
+    """A sealed value cannot be opened with the keys at hand."""
+
+    kind = "hub.secret_lost"

@@ -7,10 +7,11 @@ scripts of this hub only; ReDoc writes its styles at run time and asks for them 
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from app.protocol.errors import NotFound
+from app.web import json
 
 router = APIRouter(include_in_schema=False)
 _HERE = Path(__file__).parent.parent
@@ -74,6 +75,12 @@ def asset(name: str) -> Response:
     if name not in KINDS:
         raise NotFound("there is no such file")
     return FileResponse(ASSETS / name, media_type=KINDS[name], headers={"Cache-Control": "public, max-age=86400"})
+
+
+@router.get("/openapi.json")
+def hub(request: Request) -> Response:
+    """The hub's own contract as OpenAPI 3.1."""
+    return json(request.app.openapi())
 
 
 @router.get("/openapi/peer.yaml")

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.catalogue import queries
 from app.clock import iso
 from app.db import Database
@@ -26,7 +28,7 @@ QUIET = 15  # looks without news after which a comment keeps the line open
 LOOKS = 3600  # an open page of a browser must not hold a connection for ever
 
 
-@router.get("/records/{id:path}/history")
+@router.get("/records/{id:path}/history", dependencies=[requires(Scope.CATALOGUE_READ)])
 def record_history(connection: Reading, id: str) -> Response:
     """A record's states, the newest first; `changes` are the fields that differ from the state before."""
     row = queries.by_id(connection, id)
@@ -54,7 +56,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]
     return [{"field": n, "old": old.get(n), "new": new.get(n)} for n in names if old.get(n) != new.get(n)]
 
 
-@router.get("/runs/{run_id}/events")
+@router.get("/runs/{run_id}/events", dependencies=[requires(Scope.OPS_READ)])
 async def run_events(base: Hub, run_id: int) -> StreamingResponse:
     """Server-sent events: `run` with the figures whenever they change, `end` with the last ones."""
     await run_in_threadpool(_report, base, run_id)

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import StringConstraints
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import requires
+from app.access.scopes import Scope as Grant
 from app.catalogue import queries
 from app.db import Database
 from app.protocol.errors import CursorGone, NotFound
@@ -23,8 +25,10 @@ WAIT_STEP_S = 0.5
 Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LIMIT, pattern=r"^[!-~]+$")]
 
 
-@router.get("/.well-known/ix", summary="Who this platform is and what it offers")
-def wellnamed(connection: Reading, config: Config) -> Response:
+@router.get(
+    "/.well-known/ix", summary="Who this platform is and what it offers", dependencies=[requires(Grant.CATALOGUE_READ)]
+)
+def well_known(connection: Reading, config: Config) -> Response:
     """Platform code, scopes with their epoch, limits, retention and adoption level."""
     epoch = queries.epoch(connection)
     return json({
@@ -43,7 +47,11 @@ class _Asked(NamedTuple):
     head: bool
 
 
-@router.get("/ix/v1/{scope}/changes", summary="Changes after a cursor, each record once at its latest state")
+@router.get(
+    "/ix/v1/{scope}/changes",
+    summary="Changes after a cursor, each record once at its latest state",
+    dependencies=[requires(Grant.CATALOGUE_READ)],
+)
 async def changes(
     request: Request, scope: str, cursor: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     wait: Annotated[int, Query(ge=0, le=30)] = 0, fields: Annotated[str, Query(pattern="^(full|head)$")] = "full",
@@ -104,7 +112,11 @@ async def _packed(request: Request, body: bytes) -> Response:
     return Response(body, headers=headers, media_type="application/json")
 
 
-@router.get("/ix/v1/records/{id:path}", summary="One record; a tombstone answers 410 with its body")
+@router.get(
+    "/ix/v1/records/{id:path}",
+    summary="One record; a tombstone answers 410 with its body",
+    dependencies=[requires(Grant.CATALOGUE_READ)],
+)
 def one(connection: Reading, id: str, request: Request) -> Response:
     """ETag is the content hash."""
     row = queries.by_id(connection, id) if id.isprintable() else None
@@ -116,7 +128,11 @@ def one(connection: Reading, id: str, request: Request) -> Response:
     return Response(item(row), 200 if row.live else 410, {"ETag": tag}, "application/json")
 
 
-@router.post("/ix/v1/records:lookup", summary="Live, tombstone or unknown for up to 500 ids")
+@router.post(
+    "/ix/v1/records:lookup",
+    summary="Live, tombstone or unknown for up to 500 ids",
+    dependencies=[requires(Grant.CATALOGUE_READ)],
+)
 def lookup(connection: Reading, ids: Annotated[list[Id], Body(embed=True, max_length=500)]) -> Response:
     """One answer for each id, in order."""
     found = queries.by_ids(connection, ids)

@@ -5,13 +5,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.access.door import principal_of, public, requires
+from app.access.scopes import Scope
+from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
 from app.harvest.loop import Engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest
-from app.web import Admin, Reading, json
+from app.web import Reading, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 
@@ -51,63 +54,65 @@ def _engine(request: Request) -> Engine:
 
 
 Running = Annotated[Engine, Depends(_engine)]
+Hub = Annotated[Database, Depends(database)]
 
 
-@router.post("/probe", dependencies=[Admin])
+@router.post("/probe", dependencies=[requires(Scope.FEEDS_MANAGE)])
 def probe(engine: Running, body: Address) -> Response:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
     return json(look.probe(engine.fetcher, body.url))
 
 
-@router.post("/preview", dependencies=[Admin])
-def preview(engine: Running, body: Look) -> Response:
+@router.post("/preview", dependencies=[requires(Scope.FEEDS_MANAGE)])
+def preview(engine: Running, base: Hub, body: Look) -> Response:
     """The first records as they would be stored, coverage by field and a score; nothing is stored."""
-    return json(look.preview(engine.fetcher, _subject(engine, body), body.records, engine.rules))
+    return json(look.preview(engine.fetcher, _subject(engine, base, body), body.records, engine.rules))
 
 
-@router.post("/validate", dependencies=[Admin])
-def validate(engine: Running, body: Look) -> Response:
+@router.post("/validate", dependencies=[requires(Scope.FEEDS_MANAGE)])
+def validate(engine: Running, base: Hub, body: Look) -> Response:
     """A report grouped by rule, with counts and three examples each; nothing is stored."""
-    return json(look.validate(engine.fetcher, _subject(engine, body), body.records, engine.rules)[0])
+    return json(look.validate(engine.fetcher, _subject(engine, base, body), body.records, engine.rules)[0])
 
 
-def _subject(engine: Engine, body: Look) -> look.Subject:
+def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
     if (body.feed is not None) + (body.url is not None) + (body.connector is not None) != 1:
         raise BadRequest("exactly one of `feed`, `url` and `connector` says what to look at")
     if body.mapping is not None:
         crosswalk.checked(body.mapping)
     if body.feed is not None:
-        with engine.database.read() as connection:
-            return look.of_feed(feeds.by_id(connection, body.feed), body.mapping)
+        with base.read() as connection:
+            return look.registered(connection, engine.ring, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
     found = look.proposed(engine.fetcher, str(body.url))
     return found._replace(mapping=body.mapping or found.mapping)
 
 
-@router.post("/feeds/{feed_id}/remap", dependencies=[Admin])
-def try_mapping(engine: Running, feed_id: int, body: NewMapping) -> Response:
+@router.post("/feeds/{feed_id}/remap", dependencies=[requires(Scope.FEEDS_MANAGE)])
+def try_mapping(request: Request, engine: Running, base: Hub, feed_id: int, body: NewMapping) -> Response:
     """A mapping on kept bytes: how many records would change, ten differences; `apply` carries it out."""
-    if body.apply:
-        return json(remap.apply(engine.database, feed_id, body.mapping, engine.rules))
-    with engine.database.read() as connection:
+    with base.read() as connection:
         feed = feeds.by_id(connection, feed_id)
-    return json(remap.trial(engine.database, feed, body.mapping, engine.rules))
+    hub = engine.database.acting(principal_of(request).widened())
+    if body.apply:
+        return json(remap.apply(hub, feed_id, body.mapping, engine.rules))
+    return json(remap.trial(hub, feed, body.mapping, engine.rules))
 
 
-@router.get("/records/{id:path}/explain", dependencies=[Admin])
+@router.get("/records/{id:path}/explain", dependencies=[requires(Scope.FEEDS_MANAGE)])
 def show_origin(connection: Reading, id: str) -> Response:
     """Where each field of a record came from."""
     return json(explain.explain(connection, id))
 
 
-@router.get("/mapping-schema")
+@router.get("/mapping-schema", dependencies=[public()])
 def show_mapping_schema() -> Response:
     """The JSON Schema of a mapping document."""
     return json(crosswalk.schema())
 
 
-@router.get("/rules")
+@router.get("/rules", dependencies=[public()])
 def list_rules(severity: Annotated[str, Query(pattern="^(error|warning|advice)?$")] = "") -> Response:
     """All rules with their texts in Chinese and English, example and remedy."""
     found = [rules.described(rule) for rule in rules.RULES.values() if severity in ("", rule.severity)]

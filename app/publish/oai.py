@@ -13,6 +13,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from app.access.door import public, requires
+from app.access.scopes import Scope
 from app.catalogue import queries
 from app.clock import iso, now
 from app.db import Database
@@ -69,8 +71,8 @@ class _Window(NamedTuple):
     sent: int
 
 
-@router.get("/oai", summary="OAI-PMH 2.0", operation_id="oai_get")
-@router.post("/oai", summary="OAI-PMH 2.0", operation_id="oai_post")
+@router.get("/oai", summary="OAI-PMH 2.0", operation_id="oai_get", dependencies=[requires(Scope.CATALOGUE_READ)])
+@router.post("/oai", summary="OAI-PMH 2.0", operation_id="oai_post", dependencies=[requires(Scope.CATALOGUE_READ)])
 async def oai(request: Request) -> Response:
     """Errors are answers with status 200, as the protocol asks (3.6)."""
     raw = request.url.query.encode() if request.method == "GET" else await request.body()
@@ -79,7 +81,7 @@ async def oai(request: Request) -> Response:
     return Response(body, media_type="text/xml; charset=utf-8")
 
 
-@router.get("/oai/ix.xsd", include_in_schema=False)
+@router.get("/oai/ix.xsd", include_in_schema=False, dependencies=[public()])
 async def schema() -> Response:
     """The XML Schema of the `ix` format."""
     return Response(native.SCHEMA, media_type="application/xml")

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
+from app.access.door import requires
+from app.access.scopes import Scope
 from app.catalogue import queries
 from app.clock import iso, now
 from app.protocol import sitemaps
@@ -27,14 +29,16 @@ def _xml(made: Document) -> Response:
     return Response(sitemaps.render(made), media_type="application/xml")
 
 
-@router.get(WELL_KNOWN, summary="Source description")
+@router.get(WELL_KNOWN, summary="Source description", dependencies=[requires(Scope.CATALOGUE_READ)])
 def description(config: Config) -> Response:
     """Where the capabilities are (8)."""
     url = f"{config.public_url}/resourcesync/capabilitylist.xml"
     return _xml(document("description", [Item(url, md={"capability": "capabilitylist"})]))
 
 
-@router.get("/resourcesync/capabilitylist.xml", summary="Capability list")
+@router.get(
+    "/resourcesync/capabilitylist.xml", summary="Capability list", dependencies=[requires(Scope.CATALOGUE_READ)]
+)
 def capabilities(config: Config) -> Response:
     """The resource list and the change list (9), also while there is nothing in them."""
     base = f"{config.public_url}/resourcesync"
@@ -42,7 +46,11 @@ def capabilities(config: Config) -> Response:
     return _xml(document("capabilitylist", items, up=f"{config.public_url}{WELL_KNOWN}"))
 
 
-@router.get("/resourcesync/resourcelist.xml", summary="Resource list, an index above 50,000 positions")
+@router.get(
+    "/resourcesync/resourcelist.xml",
+    summary="Resource list, an index above 50,000 positions",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def resource_list(config: Config, connection: Reading) -> Response:
     """All live records (10), or the index of the parts that hold them (10.2)."""
     head, at = queries.head(connection), iso(now())
@@ -54,7 +62,11 @@ def resource_list(config: Config, connection: Reading) -> Response:
     return _xml(document("resourcelist", items, up=up, index=True, at=at))
 
 
-@router.get("/resourcesync/resourcelist/{part}.xml", summary="A part of the resource list")
+@router.get(
+    "/resourcesync/resourcelist/{part}.xml",
+    summary="A part of the resource list",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def resource_part(config: Config, connection: Reading, part: int) -> Response:
     """Live records whose newest change has one of 50,000 positions."""
     _in_range(connection, part)
@@ -79,7 +91,7 @@ def _resource(base: str, id: str) -> str:
     return f"{base}/resourcesync/resources/{quote(id, safe='')}"
 
 
-@router.get("/resourcesync/changelist.xml", summary="Change list")
+@router.get("/resourcesync/changelist.xml", summary="Change list", dependencies=[requires(Scope.CATALOGUE_READ)])
 def change_list(config: Config, connection: Reading) -> Response:
     """The newest changes in order, each record once (13); `from` says how far back the list reaches."""
     head = queries.head(connection)
@@ -100,7 +112,11 @@ def _change(base: str, row: Any) -> Item:
     return Item(_resource(base, row.id), None, said)
 
 
-@router.get("/resourcesync/resources/{id:path}", summary="One record as it is stored")
+@router.get(
+    "/resourcesync/resources/{id:path}",
+    summary="One record as it is stored",
+    dependencies=[requires(Scope.CATALOGUE_READ)],
+)
 def resource(connection: Reading, id: str) -> Response:
     """The record's canonical bytes; a deleted one answers 404 as the framework asks."""
     row = queries.by_id(connection, id)
@@ -109,14 +125,16 @@ def resource(connection: Reading, id: str) -> Response:
     return Response(bytes(row.document), media_type=JSON, headers={"ETag": f'"{row.hash}"'})
 
 
-@router.get("/sitemap.xml", summary="Sitemap of the records' public pages")
+@router.get(
+    "/sitemap.xml", summary="Sitemap of the records' public pages", dependencies=[requires(Scope.CATALOGUE_READ)]
+)
 def sitemap(config: Config, connection: Reading) -> Response:
     """For search engines: an index of the same parts."""
     parts = range(max(1, -(-queries.head(connection) // ENTRIES)))
     return _xml(Document([Item(f"{config.public_url}/sitemap/{part}.xml") for part in parts], index=True))
 
 
-@router.get("/sitemap/{part}.xml", summary="A part of the sitemap")
+@router.get("/sitemap/{part}.xml", summary="A part of the sitemap", dependencies=[requires(Scope.CATALOGUE_READ)])
 def sitemap_part(config: Config, connection: Reading, part: int) -> Response:
     """Addresses of live records' pages with the day of their newest change."""
     _in_range(connection, part)

@@ -4,20 +4,22 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
+from app.access.door import public, requires
+from app.access.scopes import Scope
 from app.catalogue import queries, search
 from app.clock import iso
 from app.feeds import service as feeds
 from app.harvest import brake, runs
-from app.harvest.discovery import configured, kinds
+from app.harvest.discovery import configured, kinds, masked
 from app.monitor import status as monitor
 from app.platforms import service as platforms
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, NotFound
-from app.web import Admin, Config, Reading, Tx, json, seal, unseal
+from app.web import Config, Reading, Tx, json, seal, unseal
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -46,50 +48,51 @@ class NewFeed(BaseModel):
     key: str | None = None
 
 
-@router.get("/platforms")
+@router.get("/platforms", dependencies=[requires(Scope.OPS_READ)])
 def list_platforms(connection: Reading) -> Response:
     """The federation's members."""
     return json({"items": platforms.platforms(connection), "next": None})
 
 
-@router.post("/platforms", status_code=201, dependencies=[Admin])
+@router.post("/platforms", status_code=201, dependencies=[requires(Scope.OPS_WRITE)])
 def add_platform(connection: Tx, body: NewPlatform) -> Response:
     """Enrols a platform."""
     return json({"code": platforms.register(connection, **body.model_dump())}, 201)
 
 
-@router.get("/platforms/{code}")
+@router.get("/platforms/{code}", dependencies=[requires(Scope.OPS_READ)])
 def show_platform(connection: Reading, code: str) -> Response:
     """One platform."""
     return json(platforms.by_code(connection, code))
 
 
-@router.get("/connectors")
+@router.get("/connectors", dependencies=[public()])
 def list_connectors() -> Response:
     """The kinds with the schema of their configuration."""
     return json({"items": [{"name": n, "schema": k.model_json_schema()} for n, k in kinds().items()], "next": None})
 
 
-@router.get("/feeds")
+@router.get("/feeds", dependencies=[requires(Scope.OPS_READ)])
 def list_feeds(connection: Reading) -> Response:
     """All feeds."""
     return json({"items": feeds.feeds(connection), "next": None})
 
 
-@router.post("/feeds", status_code=201, dependencies=[Admin])
-def add_feed(connection: Tx, body: NewFeed) -> Response:
-    """Registers a feed."""
-    config = configured(body.connector, body.config).model_dump(mode="json", exclude_none=True)
-    return json({"id": feeds.register(connection, **{**body.model_dump(), "config": config})}, 201)
+@router.post("/feeds", status_code=201, dependencies=[requires(Scope.FEEDS_MANAGE)])
+def add_feed(request: Request, connection: Tx, body: NewFeed) -> Response:
+    """Registers a feed; secret fields of its configuration go to the vault."""
+    config, hidden = masked(configured(body.connector, body.config))
+    sealed = (request.app.state.gate.ring, hidden)
+    return json({"id": feeds.register(connection, **{**body.model_dump(), "config": config}, sealed=sealed)}, 201)
 
 
-@router.get("/feeds/{feed_id}")
+@router.get("/feeds/{feed_id}", dependencies=[requires(Scope.OPS_READ)])
 def show_feed(connection: Reading, feed_id: int) -> Response:
     """One feed."""
     return json(feeds.by_id(connection, feed_id))
 
 
-@router.post("/feeds/{feed_id}/{state}", dependencies=[Admin])
+@router.post("/feeds/{feed_id}/{state}", dependencies=[requires(Scope.FEEDS_MANAGE)])
 def move_feed(connection: Tx, feed_id: int, state: str) -> Response:
     """`pause`, `resume` or `retire`."""
     states = {"pause": "paused", "resume": "active", "retire": "retired"}
@@ -99,7 +102,7 @@ def move_feed(connection: Tx, feed_id: int, state: str) -> Response:
     return json({"id": feed_id, "state": states[state]})
 
 
-@router.get("/feeds/{feed_id}/runs")
+@router.get("/feeds/{feed_id}/runs", dependencies=[requires(Scope.OPS_READ)])
 def feed_runs(connection: Reading, config: Config, feed_id: int, cursor: str = "", limit: Limit = 50) -> Response:
     """A feed's runs, the latest first."""
     feeds.by_id(connection, feed_id)
@@ -107,13 +110,13 @@ def feed_runs(connection: Reading, config: Config, feed_id: int, cursor: str = "
     return _page(config.secret, "runs", found, limit, "run")
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", dependencies=[requires(Scope.OPS_READ)])
 def show_run(connection: Reading, run_id: int) -> Response:
     """One run with its sum."""
     return json(runs.by_id(connection, run_id))
 
 
-@router.get("/rejects")
+@router.get("/rejects", dependencies=[requires(Scope.OPS_READ)])
 def list_rejects(
     connection: Reading, config: Config, feed: int | None = None, cursor: str = "", limit: Limit = 100
 ) -> Response:
@@ -122,13 +125,13 @@ def list_rejects(
     return _page(config.secret, "rejects", found, limit, "id")
 
 
-@router.get("/held")
+@router.get("/held", dependencies=[requires(Scope.OPS_READ)])
 def list_held(connection: Reading, feed: int | None = None) -> Response:
     """Removals that wait for a person."""
     return json({"items": runs.waiting(connection, feed), "next": None})
 
 
-@router.post("/held/{held_id}/{decision}", dependencies=[Admin])
+@router.post("/held/{held_id}/{decision}", dependencies=[requires(Scope.OPS_WRITE)])
 def decide(connection: Tx, held_id: int, decision: str) -> Response:
     """`approve` carries the removals out, `reject` keeps the records."""
     if decision not in ("approve", "reject"):
@@ -162,7 +165,7 @@ class Filters(BaseModel):
         return found + [f"language={tag}" for tag in self.language.split(",") if tag]
 
 
-@router.get("/records")
+@router.get("/records", dependencies=[requires(Scope.CATALOGUE_READ)])
 def list_records(connection: Reading, config: Config, query: Annotated[Filters, Query()]) -> Response:
     """Records, the newest first, by words and filters."""
     before = _before(config.secret, "records", query.cursor)
@@ -225,7 +228,7 @@ def envelope(row: Any) -> bytes:
     return orjson.dumps(facts)[:-1] + b',"record":' + (bytes(row.document) if row.live else b"null") + b"}"
 
 
-@router.get("/records/{id:path}")
+@router.get("/records/{id:path}", dependencies=[requires(Scope.CATALOGUE_READ)])
 def show_record(connection: Reading, id: str) -> Response:
     """One record; a tombstone answers 410."""
     row = queries.by_id(connection, id)
@@ -234,7 +237,7 @@ def show_record(connection: Reading, id: str) -> Response:
     return Response(envelope(row), 200 if row.live else 410, media_type="application/json")
 
 
-@router.get("/facets")
+@router.get("/facets", dependencies=[requires(Scope.CATALOGUE_READ)])
 def facets(connection: Reading, query: Annotated[Filters, Query()]) -> Response:
     """Counts by facet; without words and filters exact, else over the newest 10,000 hits (`exact` says which)."""
     terms = query.terms(connection)
@@ -255,19 +258,19 @@ def _grouped(counts: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@router.get("/stats")
+@router.get("/stats", dependencies=[requires(Scope.OPS_READ)])
 def stats(connection: Reading) -> Response:
     """Six figures of the whole hub."""
     return json(monitor.figures(connection))
 
 
-@router.get("/status")
+@router.get("/status", dependencies=[requires(Scope.OPS_READ)])
 def show_status(connection: Reading) -> Response:
     """The wall for programs: every feed with its word, groups by level and province, the figures."""
     return json(monitor.document(connection))
 
 
-@router.get("/vocab/{scheme}")
+@router.get("/vocab/{scheme}", dependencies=[public()])
 def show_scheme(scheme: str) -> Response:
     """A code list with its version and source."""
     if scheme not in vocab.SCHEMES:
@@ -279,7 +282,7 @@ def show_scheme(scheme: str) -> Response:
     return json({"scheme": found.id, "version": found.version, "items": items})
 
 
-@router.get("/regions/{code}")
+@router.get("/regions/{code}", dependencies=[public()])
 def show_region(code: str) -> Response:
     """A region by code, retired codes included."""
     found = vocab.region(code)

@@ -18,6 +18,8 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import Connection
 
+from app.access.door import requires
+from app.access.scopes import Scope as Grant
 from app.catalogue import queries
 from app.clock import now
 from app.db import Database
@@ -36,13 +38,21 @@ KEPT_S = 86_400  # a reader who began with an older manifest finds its parts for
 _building = threading.Lock()
 
 
-@router.get("/ix/v1/{scope}/snapshots/latest", summary="Manifest of a recent state as immutable parts")
+@router.get(
+    "/ix/v1/{scope}/snapshots/latest",
+    summary="Manifest of a recent state as immutable parts",
+    dependencies=[requires(Grant.CATALOGUE_READ)],
+)
 def snapshot(base: Hub, config: Config, scope: str) -> Response:
     """Live records at one cursor; the changes after it lead to the present (V4)."""
     return json(latest(base, config, scope))
 
 
-@router.get("/ix/v1/{scope}/snapshots/parts/{name}.ndjson.gz", summary="One immutable part of a snapshot")
+@router.get(
+    "/ix/v1/{scope}/snapshots/parts/{name}.ndjson.gz",
+    summary="One immutable part of a snapshot",
+    dependencies=[requires(Grant.CATALOGUE_READ)],
+)
 def part(config: Config, scope: str, name: str) -> FileResponse:
     """NDJSON in gzip, named by the SHA-256 of its bytes; Range is answered."""
     named(scope)

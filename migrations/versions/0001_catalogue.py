@@ -5,6 +5,8 @@ import secrets
 from alembic import op
 from sqlalchemy import text
 
+from app.access import audit
+from app.access import tables as access
 from app.catalogue import search
 from app.catalogue import tables as catalogue
 from app.db import metadata
@@ -15,13 +17,14 @@ from app.platforms import tables as platforms
 revision = "0001"
 down_revision = None
 
-ROOMS = (platforms, feeds, catalogue, harvest)
+ROOMS = (access, platforms, feeds, catalogue, harvest)
 
 
 def upgrade() -> None:
     connection = op.get_bind()
     metadata.create_all(connection, checkfirst=False)
     search.create(connection)
+    audit.protect(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(text("CREATE SEQUENCE record_pk CACHE 1"))
     for name in ("seq", "pk", "at"):
@@ -32,6 +35,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     connection = op.get_bind()
     search.drop(connection)
+    audit.unprotect(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(text("DROP SEQUENCE record_pk"))
     metadata.drop_all(connection)

@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from app import schema
-from app.catalogue.tables import about
+from app.access import keys
 from app.db import Database
 from app.feeds import service, uploads
 from app.harvest import runs
@@ -136,14 +136,17 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def hub(settings: Settings) -> Iterator[Hub]:
-    """Its hub; the administrator's key is `key`."""
+    """Its hub."""
     database = Database(settings.url)
     schema.upgrade(database)
-    with database.write() as connection:
-        row = {"name": "admin_key_hash", "value": sha256(b"key").hexdigest()}
-        connection.execute(about.insert(), row)
     yield Hub(database)
     database.close()
+
+
+def issued(hub: Hub) -> str:
+    """A key of the hub itself."""
+    with hub.database.write() as connection:
+        return keys.issue(connection, None).key
 
 
 def harvested(hub: Hub, settings: Settings, feed: int) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def test_upload_over_http_needs_the_key_and_is_bounded(hub: Hub, settings: Setti
     while not server.started:
         time.sleep(0.02)
     address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/v1/feeds"
-    key = {"Authorization": "Bearer key"}
+    key = {"Authorization": f"Bearer {issued(hub)}"}
     try:
         with httpx.Client(trust_env=False) as client:
             content = table(rows(1, 2))
@@ -216,7 +219,8 @@ def test_upload_over_http_needs_the_key_and_is_bounded(hub: Hub, settings: Setti
             assert (large.status_code, large.json()["kind"]) == (413, "request.too_large")
             assert client.post(f"{address}/{feed}/files", content=b"", headers=key).status_code == 422
             assert client.post(f"{address}/999/files", content=content, headers=key).status_code == 404
-            assert [item["name"] for item in client.get(f"{address}/{feed}/files").json()["items"]] == ["a.csv"]
+            listed = client.get(f"{address}/{feed}/files", headers=key).json()
+            assert [item["name"] for item in listed["items"]] == ["a.csv"]
             assert not list(settings.files.glob("incoming-*"))
     finally:
         server.should_exit = True
@@ -231,7 +235,7 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(hub: Hub, settings: Sett
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    head = f"POST /api/v1/feeds/{feed}/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 1000\r\n\r\nabc"
+    head = f"POST /api/v1/feeds/{feed}/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {issued(hub)}\r\nContent-Length: 1000\r\n\r\nabc"
     try:
         with socket.create_connection(("127.0.0.1", server.servers[0].sockets[0].getsockname()[1])) as sock:
             sock.sendall(head.encode())

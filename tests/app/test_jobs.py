@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,8 @@ import pytest
 import uvicorn
 
 from app import schema
+from app.access import keys
 from app.catalogue import queries
-from app.catalogue.tables import about
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
@@ -52,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         feed = hub.feed("static-parts", {"manifest_url": f"{peer}/data_version.json"}, "P-650000-01", mapping=MAPPING)
         hub.harvest(feed)
         with database.write() as connection:
-            connection.execute(about.insert(), {"name": "admin_key_hash", "value": sha256(b"key").hexdigest()})
+            key = keys.issue(connection, None).key
             record = queries.changes(connection, after=0, limit=1)[0].id
         server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
         thread = threading.Thread(target=server.run)
@@ -61,7 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             time.sleep(0.02)
         base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/v1"
         with httpx.Client(
-            base_url=base, headers={"Authorization": "Bearer key"}, trust_env=False, timeout=60
+            base_url=base, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=60
         ) as client:
             yield Served(client, folder, peer, feed, record)
         server.should_exit = True

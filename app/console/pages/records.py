@@ -59,7 +59,7 @@ def search(connection: Connection, query: Search, lang: str) -> dict[str, Any]:
     chosen = query.chosen()
     terms = [f"{name}={code}" for name, code in chosen.items()]
     hits = browse(connection, words=query.q, terms=terms, before=query.before, limit=ROWS)
-    names = {p["code"]: p["name"] for p in platforms.platforms(connection)}
+    names = platforms.names(connection)
     return {
         "query": query,
         "chosen": [(name, code, label(name, code, lang, names)) for name, code in chosen.items()],
@@ -119,7 +119,7 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
     if row is None:
         raise NotFound(f"there is no record {id}")
     content = restore(bytes(row.document))
-    names = {p["code"]: p["name"] for p in platforms.platforms(connection)}
+    names = platforms.names(connection)
     context = {
         "row": row,
         "record": fields(content),

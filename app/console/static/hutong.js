@@ -36,5 +36,7 @@
     });
     addEventListener("pagehide", () => stream.close());
   }
+  // The session has ended: the page asks for a new one in its own place.
+  document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status === 401) location.reload(); });
   if (live()) { last = Date.now(); listen(); setInterval(() => { if (Date.now() - last > 60000) plan(); }, 20000); }
 })();

@@ -21,7 +21,7 @@ from app.harvest.inspection import broken_at
 from app.protocol import vocab
 from app.protocol.connector import Response
 from connectors.syndication import Syndication
-from tests.console_hub import HOSTILE, KEY, Served
+from tests.console_hub import HOSTILE, Served
 
 
 def _get(hub: Served, path: str, lang: str = "zh-CN") -> httpx.Response:
@@ -117,7 +117,7 @@ def test_actions_are_shown_but_closed_to_those_who_are_not_signed_in(hub: Served
     assert len(tree.xpath("//button[@disabled][@aria-describedby='why']")) == 2
     assert tree.get_element_by_id("why").text_content().strip()
     assert httpx.post(f"{hub.url}/held/1/approve").status_code == 401
-    key = {"authorization": f"Bearer {KEY}"}
+    key = {"authorization": f"Bearer {hub.key}"}
     opened = html.fromstring(httpx.get(f"{hub.url}/held/1", headers=key).content)
     assert opened.xpath("//form[@method='post']//button[@disabled]") == []
 
@@ -125,8 +125,8 @@ def test_actions_are_shown_but_closed_to_those_who_are_not_signed_in(hub: Served
 def test_a_decision_is_carried_out_once(tmp_path: Path) -> None:
     from tests.console_hub import served
 
-    key = {"authorization": f"Bearer {KEY}"}
     with served(tmp_path) as made:
+        key = {"authorization": f"Bearer {made.key}"}
         answer = httpx.post(f"{made.url}/held/1/reject", headers=key)
         assert (answer.status_code, answer.headers["location"]) == (303, "/held/1")
         assert "已驳回" in httpx.get(f"{made.url}/held/1").text

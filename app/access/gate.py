@@ -1,0 +1,131 @@
+"""Who asks: a key, a token, a session or nobody. One gate a process, no HTTP in it.
+
+A credential that held is remembered for half a second, so that revocation takes effect within a second in every
+process without a look-up for every request. Nothing that failed is remembered.
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
+from threading import Lock
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.access import keys, sessions, tokens
+from app.access.keyring import Keyring, keyring
+from app.access.principal import Principal, Rows
+from app.access.quotas import Buckets, Left, Rate, bucket_of, networks
+from app.access.scopes import KEY_SCOPES, Scope, scopes_of
+from app.access.tables import suspension
+from app.clock import ticks
+from app.db import Database, now
+from app.protocol.errors import Unauthorized
+from app.settings import Settings
+
+REMEMBERED_S = 0.5
+_TOUCH_US = 60_000_000
+
+
+class Caller(NamedTuple):
+    """What a request shows of its sender: `kind` is `key`, `token`, `session`, or empty for nobody."""
+
+    kind: str
+    credential: str
+    address: str
+    request: str
+
+
+class Gate:
+    """Knows callers and counts their requests."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.proxies = networks(settings.trusted_proxies)
+        self.anonymous = scopes_of(settings.anonymous_scopes.replace(",", " ").split(), KEY_SCOPES)
+        self._tenants = Buckets(Rate.of(settings.quota_tenant))
+        self._addresses = Buckets(Rate.of(settings.quota_anonymous))
+        self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._lock = Lock()
+
+    @cached_property
+    def ring(self) -> Keyring:
+        """Made at the first use: describing the API needs no secret."""
+        return keyring(self.settings)
+
+    def nobody(self, caller: Caller) -> Principal:
+        """The anonymous caller. With `ops:read` among HUTONG_ANONYMOUS_SCOPES (a demonstration) it sees all rows."""
+        rows = Rows(everything=Scope.OPS_READ in self.anonymous)
+        return Principal("anonymous", self.anonymous, rows, address=caller.address, request=caller.request)
+
+    def remembered(self, caller: Caller) -> Principal | None:
+        """The principal of a credential that held half a second ago."""
+        with self._lock:
+            until, principal = self._known.get(_print(caller), (0.0, None))
+        if principal is None or until < ticks():
+            return None
+        return replace(principal, address=caller.address, request=caller.request)
+
+    def principal(self, database: Database, caller: Caller) -> Principal:
+        """Who this is, from the database. Raises Unauthorized, for every fault alike."""
+        with database.read() as connection:
+            found, touch = self._checked(connection, caller)
+        if touch:
+            with database.write() as connection:
+                _touch(connection, caller.kind, touch)
+        with self._lock:
+            self._known[_print(caller)] = (ticks() + REMEMBERED_S, found)
+            if len(self._known) > 10_000:
+                self._known.popitem(last=False)
+        return replace(found, address=caller.address, request=caller.request)
+
+    def forget(self) -> None:
+        """Forgets what it remembers: in this process a revocation holds from the next request."""
+        with self._lock:
+            self._known.clear()
+
+    def _checked(self, connection: Connection, caller: Caller) -> tuple[Principal, str]:
+        """The principal, and what to note the use of (empty when noted a minute ago)."""
+        at = now(connection)
+        if caller.kind == "session":
+            found = sessions.find(connection, self.settings, caller.credential)
+            return found, found.session
+        if caller.kind == "key":
+            row, scope = keys.found(connection, caller.credential), None
+        else:
+            claims = tokens.verified(self.ring, caller.credential, issuer=self.settings.public_url, at=at // 1_000_000)
+            row, scope = keys.living(connection, claims["cid"]), claims["scope"]
+        if row is None:
+            raise Unauthorized()
+        stale = caller.kind == "key" and at - (row.used_at or 0) > _TOUCH_US
+        return _of_key(row, scope), row.prefix if stale else ""
+
+    def take(self, principal: Principal) -> Left | None:
+        """Counts a request; None where no limit applies. Raises QuotaExceeded."""
+        if principal.tenant:
+            return self._tenants.take(principal.tenant, ticks())
+        bucket = bucket_of(principal.address)
+        return self._addresses.take(bucket, ticks()) if bucket else None
+
+
+def _of_key(row: Any, scope: str | None) -> Principal:
+    held = frozenset(Scope(name) for name in row.scopes.split())
+    scopes = held if scope is None else held & {Scope(name) for name in scope.split() if name in set(Scope)}
+    rows = Rows(platforms=frozenset({row.platform})) if row.platform else Rows(everything=True)
+    return Principal(f"key:{row.prefix}", scopes, rows, row.platform or "hub")
+
+
+def _touch(connection: Connection, kind: str, name: str) -> None:
+    (sessions.seen if kind == "session" else keys.used)(connection, name)
+
+
+def _print(caller: Caller) -> bytes:
+    return sha256(f"{caller.kind} {caller.credential}".encode("utf-8", "surrogatepass")).digest()
+
+
+def suspend(connection: Connection, platform: str, stopped: bool) -> None:
+    """Stops, or lets through again, a platform's keys, tokens and people; the platform's transition is what is noted."""
+    connection.execute(suspension.delete().where(suspension.c.platform == platform))
+    if stopped:
+        connection.execute(suspension.insert(), {"platform": platform, "at": now(connection)})

@@ -1,0 +1,108 @@
+"""Who acts, and on which rows. A principal travels on the database connection, so that every room narrows its
+statements and signs its audit notes without passing it along.
+
+`within` is the one place where row scope becomes SQL. A statement on a tenant-owned table (`Table.info["tenant"]`)
+that reaches the database of a narrowed principal without having passed through it is refused: a forgotten filter is
+an error, never a leak.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, event, false, func, or_
+from sqlalchemy.sql import Delete, Select, Update, visitors
+
+from app.access.scopes import Scope
+from app.protocol import vocab
+
+Statement = TypeVar("Statement", Select[Any], Update, Delete)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Platform codes and region subtrees; `everything` for the hub's own people."""
+
+    everything: bool = False
+    platforms: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+
+    def cover(self, code: str, region: str) -> bool:
+        """Whether a platform of this code and region is among the rows."""
+        inside = any(vocab.under(region, ancestor) for ancestor in self.regions)
+        return self.everything or code in self.platforms or inside
+
+    def criterion(self, code: ColumnElement[Any], region: ColumnElement[Any]) -> ColumnElement[bool]:
+        """True for the rows of these platforms and regions; for none when there are none."""
+        parts = [_subtree(region, ancestor) for ancestor in sorted(self.regions)]
+        if self.platforms:
+            parts.append(code.in_(sorted(self.platforms)))
+        return or_(*parts) if parts else false()
+
+
+def _subtree(region: ColumnElement[Any], ancestor: str) -> ColumnElement[bool]:
+    """Codes of GB/T 2260 nest by pairs of digits; 兵团 (660000) also has the cities 6590xx."""
+    prefix = ancestor
+    while prefix.endswith("00"):
+        prefix = prefix[:-2]
+    under = region.like(f"{prefix}%")
+    return or_(under, region.like("6590%")) if ancestor == "660000" else under
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `tenant` is whose quota is used: a platform's code, a person, empty for an anonymous address."""
+
+    name: str
+    scopes: frozenset[Scope]
+    rows: Rows
+    tenant: str = ""
+    address: str = ""
+    request: str = ""
+    session: str = ""
+
+    def has(self, scope: Scope) -> bool:
+        """Whether this scope was granted."""
+        return scope in self.scopes
+
+    def widened(self) -> "Principal":
+        """The same one for work of the hub on a thing that was found among the rows: it is noted as theirs."""
+        return replace(self, rows=Rows(everything=True))
+
+
+SYSTEM = Principal("system", frozenset(Scope), Rows(everything=True))
+
+
+def acting(connection: Connection) -> Principal:
+    """Who acts on this connection; the hub itself where nobody was bound (worker, migrations)."""
+    found: Principal = connection.get_execution_options().get("principal", SYSTEM)
+    return found
+
+
+def within(
+    connection: Connection, statement: Statement, code: ColumnElement[Any], region: ColumnElement[Any] | None = None
+) -> Statement:
+    """The statement narrowed to what the acting principal may touch, by platform code and region columns.
+
+    Without a region column the region inside the code (`L-RRRRRR-NN`) counts.
+    """
+    rows = acting(connection).rows
+    if rows.everything:
+        return statement
+    lies_in = func.substr(code, 3, 6) if region is None else region
+    return narrowed(statement.where(rows.criterion(code, lies_in)))
+
+
+def narrowed(statement: Statement) -> Statement:
+    """Says that this statement has been narrowed (by `within`, or through a table that was)."""
+    return statement.execution_options(within=True)
+
+
+@event.listens_for(Engine, "before_execute")
+def _refuse_unnarrowed(connection: Connection, clause: Any, _multi: Any, _params: Any, options: Any) -> None:
+    principal = options.get("principal")
+    if principal is None or principal.rows.everything or options.get("within"):
+        return
+    if isinstance(clause, Select | Update | Delete):
+        for part in visitors.iterate(clause):
+            if isinstance(part, Table) and part.info.get("tenant"):
+                raise RuntimeError(f"a statement on {part.name} was not narrowed with app.access.principal.within")

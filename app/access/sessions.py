@@ -1,0 +1,164 @@
+"""Signing in and what follows. A session has a new 256-bit id at each sign-in, stored as its SHA-256, an idle and an
+absolute limit; roles and state of the person are read at every request, so that a change holds at once.
+"""
+
+import secrets
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, select, update
+
+from app.access import passwords, second_factor
+from app.access.audit import Act, note
+from app.access.keyring import Keyring
+from app.access.people import rows_of, tried
+from app.access.principal import Principal
+from app.access.scopes import OFFICERS, TENANTS, Role, granted
+from app.access.tables import attempt, person, session, suspension
+from app.db import Database, insert_missing, now
+from app.protocol.errors import QuotaExceeded, SecondFactorNeeded, Unauthorized
+from app.settings import Settings
+
+TRIES = 5
+WINDOW_S = 900
+LONGEST_LOCK_S = 86_400
+_US = 1_000_000
+
+
+class SignedIn(NamedTuple):
+    """A fresh session: the cookie's value, the CSRF token, and what must be done before anything else."""
+
+    cookie: str
+    csrf: str
+    name: str
+    must: str
+
+
+def sign_in(
+    database: Database,
+    ring: Keyring,
+    settings: Settings,
+    address: str,
+    *,
+    name: str,
+    password: str,
+    code: str = "",
+) -> SignedIn:
+    """A session for a right password (and code). Commits by itself: a failure must be remembered though it raises.
+
+    Raises Unauthorized (alike for a wrong password, an unknown or a disabled account), SecondFactorNeeded, and
+    QuotaExceeded (`auth.locked`) after five failures in 15 minutes, for names without an account as well.
+    """
+    name = name[:64]
+    with database.write() as connection:
+        wait = _reserve(connection, name)
+        row = connection.execute(select(person).where(person.c.name == name)).first()
+        # A name without an account is not written down: people type their password into the field for the name.
+        shown = f"person:{name}" if row else "person:unknown"
+        if wait:
+            note(connection, Act.LOGIN, shown, "refused", why="locked")
+    if wait:
+        error = QuotaExceeded("too many failed sign-ins for this name; wait", wait_s=wait, limit=TRIES)
+        error.kind = "auth.locked"
+        raise error
+    # Outside of a transaction: hashing is slow on purpose.
+    right = passwords.matches(row.password if row else None, password)
+    with database.write() as connection:
+        refusal = _refusal(connection, ring, row, right, code)
+        if refusal is None:
+            return _begin(connection, ring, settings, row, address)
+        if isinstance(refusal, SecondFactorNeeded):
+            connection.execute(delete(attempt).where(attempt.c.name == tried(name), attempt.c.failed <= 1))
+        note(connection, Act.LOGIN, shown, "refused", why=refusal.kind)
+    raise refusal
+
+
+def _refusal(connection: Connection, ring: Keyring, row: Any, right: bool, code: str) -> Unauthorized | None:
+    if row is None or not right or row.state != "active":
+        return Unauthorized()
+    if not row.totp_on:
+        return None
+    if not code:
+        return SecondFactorNeeded()
+    return None if second_factor.holds(connection, ring, row, code) else Unauthorized()
+
+
+def _reserve(connection: Connection, name: str) -> float:
+    """Counts this try as failed before it is checked (tries at the same time cannot slip by); seconds to wait, or 0."""
+    at = now(connection)
+    name = tried(name)
+    new = {"name": name, "failed": 0, "first_at": at, "until": 0, "locks": 0}
+    connection.execute(insert_missing(connection, attempt), new)
+    row = connection.execute(select(attempt).where(attempt.c.name == name).with_for_update()).one()
+    if row.until > at:
+        return float(row.until - at) / _US
+    fresh = at - row.first_at > WINDOW_S * _US
+    values = {"failed": 1 if fresh else row.failed + 1, "first_at": at if fresh else row.first_at, "until": 0}
+    if values["failed"] >= TRIES:
+        pause = min(WINDOW_S * 2**row.locks, LONGEST_LOCK_S)
+        values |= {"failed": 0, "until": at + pause * _US, "locks": min(row.locks + 1, 10)}
+    connection.execute(update(attempt).where(attempt.c.name == name).values(values))
+    return 0.0
+
+
+def _begin(connection: Connection, ring: Keyring, settings: Settings, row: Any, address: str) -> SignedIn:
+    connection.execute(delete(attempt).where(attempt.c.name == tried(row.name)))
+    cookie, at = secrets.token_urlsafe(32), now(connection)
+    stored = {"hash": _digest(cookie), "person": row.name, "address": address, "began_at": at, "seen_at": at}
+    connection.execute(session.insert(), stored)
+    note(connection, Act.LOGIN, f"person:{row.name}")
+    return SignedIn(cookie, csrf(ring, cookie), row.name, _must(row, settings, at))
+
+
+def _must(row: Any, settings: Settings, at: int) -> str:
+    """`password` or `second-factor` when it has to be dealt with first, else empty."""
+    aged = settings.password_days and at - row.password_at > settings.password_days * 86_400 * _US
+    if row.password_at == 0 or aged:
+        return "password"
+    roles = {Role(name) for name in row.roles.split()}
+    staff = settings.second_factor == "staff" and (roles & OFFICERS or not roles & TENANTS)
+    return "second-factor" if (settings.second_factor == "all" or staff) and not row.totp_on else ""
+
+
+def find(connection: Connection, settings: Settings, cookie: str) -> Principal:
+    """Who this cookie stands for. Raises Unauthorized when the session has ended or the person is disabled.
+
+    The principal has no scopes while the password or the second factor must be dealt with first.
+    """
+    query = select(session, person).join(person, person.c.name == session.c.person)
+    row = connection.execute(query.where(session.c.hash == _digest(cookie))).first()
+    at = now(connection)
+    if row is None or row.state != "active" or not _lasts(row, settings, at):
+        raise Unauthorized()
+    roles = frozenset(Role(name) for name in row.roles.split())
+    stopped = set(connection.execute(select(suspension.c.platform)).scalars())
+    platforms = frozenset(row.platforms.split()) - stopped
+    scopes = frozenset() if _must(row, settings, at) else granted(roles)
+    tenant = min(row.platforms.split(), default=f"person:{row.name}")
+    rows = rows_of(roles, platforms, frozenset(row.regions.split()))
+    return Principal(f"person:{row.name}", scopes, rows, tenant, session=row.hash)
+
+
+def _lasts(row: Any, settings: Settings, at: int) -> bool:
+    idle, age = at - row.seen_at, at - row.began_at
+    return bool(idle < settings.session_idle_s * _US and age < settings.session_s * _US)
+
+
+def seen(connection: Connection, hash: str) -> None:
+    """Moves the idle limit."""
+    connection.execute(update(session).where(session.c.hash == hash).values(seen_at=now(connection)))
+
+
+def end(connection: Connection, hash: str) -> None:
+    """Ends a session."""
+    connection.execute(delete(session).where(session.c.hash == hash))
+    note(connection, Act.LOGOUT, "session")
+
+
+def csrf(ring: Keyring, cookie: str) -> str:
+    """The token that a page puts into its forms: only who can read our pages has it."""
+    return ring.mac("csrf", _digest(cookie))
+
+
+def _digest(cookie: str) -> str:
+    return sha256(cookie.encode()).hexdigest()

@@ -1,0 +1,305 @@
+"""The audit chain: every kind of act is noted with the change itself; nothing in it can be altered unseen."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from app.access import audit, clerk, keys, people, secrets
+from app.access import tables as access
+from app.access.audit import Act
+from app.access.keyring import Keyring
+from app.db import Database, now
+from app.feeds import service as feeds
+from app.harvest import brake
+from app.harvest.tables import held, run
+from app.platforms import service as platforms
+from tests.app.access.desk import PASSWORD, Desk
+
+RING = Keyring([b"test"])
+DAY = 86_400_000_000
+
+
+def _filled(connection: Connection, rows: int = 12) -> None:
+    for number in range(rows):
+        audit.note(connection, Act.LOGIN, f"person:p{number}", address=f"10.0.0.{number}")
+
+
+def _open(connection: Connection) -> None:
+    """What an attacker with the whole database does first."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP TRIGGER audit_no_update"))
+        connection.execute(text("DROP TRIGGER audit_no_delete"))
+    else:
+        connection.execute(text("DROP FUNCTION audit_kept() CASCADE"))
+
+
+TAMPERING: dict[str, tuple[Callable[[Connection], Any], int]] = {
+    "a changed actor": (lambda c: c.execute(update(access.audit).where(access.audit.c.seq == 5).values(actor="x")), 5),
+    "a changed time": (lambda c: c.execute(update(access.audit).where(access.audit.c.seq == 1).values(at=1)), 1),
+    "a changed detail": (
+        lambda c: c.execute(update(access.audit).where(access.audit.c.seq == 7).values(detail="{}")),
+        7,
+    ),
+    "a changed last row": (
+        lambda c: c.execute(update(access.audit).where(access.audit.c.seq == 12).values(result="x")),
+        12,
+    ),
+    "a deleted row": (lambda c: c.execute(access.audit.delete().where(access.audit.c.seq == 6)), 6),
+    "a deleted first row": (lambda c: c.execute(access.audit.delete().where(access.audit.c.seq == 1)), 1),
+    "a cut end": (lambda c: c.execute(access.audit.delete().where(access.audit.c.seq > 9)), 10),
+    "all rows deleted": (lambda c: c.execute(access.audit.delete()), 1),
+    "two rows swapped": (lambda c: _swap(c), 3),
+    "a rehashed row": (lambda c: _rehash(c, 8), 9),
+}
+
+
+def _swap(connection: Connection) -> None:
+    for old, new in ((3, 99), (4, 3), (99, 4)):
+        connection.execute(update(access.audit).where(access.audit.c.seq == old).values(seq=new))
+
+
+def _rehash(connection: Connection, seq: int, until: int | None = None) -> None:
+    """Alters a row and makes the hashes of it (and of those after it, up to `until`) fit."""
+    connection.execute(update(access.audit).where(access.audit.c.seq == seq).values(actor="forged"))
+    before = connection.execute(select(access.audit.c.hash).where(access.audit.c.seq == seq - 1)).scalar_one()
+    for number in range(seq, (until or seq) + 1):
+        row = audit.plain(connection.execute(select(access.audit).where(access.audit.c.seq == number)).one())
+        row.pop("hash")
+        before = audit._chained(before, row)
+        connection.execute(update(access.audit).where(access.audit.c.seq == number).values(hash=before))
+
+
+def test_a_whole_chain_holds(database: Database) -> None:
+    with database.write() as connection:
+        assert audit.verify(connection) is None
+        _filled(connection)
+        assert audit.verify(connection) is None
+        assert audit.head(connection)["seq"] == 12
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+def test_the_first_broken_row_is_named(database: Database, how: str) -> None:
+    act, row = TAMPERING[how]
+    with database.write() as connection:
+        _filled(connection)
+        _open(connection)
+        act(connection)
+        broken = audit.verify(connection)
+    assert broken is not None
+    assert broken.seq == row
+
+
+def test_a_rewritten_chain_is_found_by_the_exported_head(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        _filled(connection)
+        clerk.export(connection, RING, tmp_path)
+        _filled(connection, 3)
+        _open(connection)
+        _rehash(connection, 8, until=15)
+        last = connection.execute(select(access.audit.c.hash).where(access.audit.c.seq == 15)).scalar_one()
+        connection.execute(update(access.audit_head).values(hash=last))
+        good, bad = clerk.exported(RING, tmp_path / clerk.FILE)
+        assert (len(good), bad) == (1, 0)
+        assert audit.verify(connection) is None, "alone, a chain rewritten to its end looks whole"
+        broken = audit.verify(connection, good)
+    assert broken is not None
+    assert broken.seq == 12
+
+
+def test_a_forged_head_is_no_head(tmp_path: Path, sqlite: Database) -> None:
+    with sqlite.write() as connection:
+        clerk.export(connection, RING, tmp_path)
+        clerk.export(connection, Keyring([b"another hub"]), tmp_path)
+    with (tmp_path / clerk.FILE).open("ab") as file:
+        file.write(b'nonsense\n{"seq":1}\n[]\n{"seq":1,"sig":"zz"}\n')
+    good, bad = clerk.exported(RING, tmp_path / clerk.FILE)
+    assert (len(good), bad) == (1, 5)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET actor='x'", "DELETE FROM audit", "DELETE FROM audit WHERE seq=3", "TRUNCATE audit"])  # fmt: skip
+def test_the_database_itself_refuses_changes(database: Database, statement: str) -> None:
+    if database.sqlite and "TRUNCATE" in statement:
+        statement = "UPDATE OR REPLACE audit SET seq=4 WHERE seq=3"
+    with database.write() as connection:
+        _filled(connection)
+    with pytest.raises(DBAPIError), database.write() as connection:
+        connection.execute(text(statement))
+    with database.read() as connection:
+        assert audit.verify(connection) is None
+
+
+def test_what_is_younger_than_180_days_stays_and_the_chain_goes_on_after_a_purge(database: Database) -> None:
+    with database.write() as connection:
+        _filled(connection, 4)
+        _open(connection)
+        # Rows of long ago, in a chain that holds.
+        for seq in (1, 2, 3, 4):
+            age = 400 if seq < 4 else 179
+            connection.execute(
+                update(access.audit).where(access.audit.c.seq == seq).values(at=now(connection) - age * DAY)
+            )
+        _rehash_all(connection)
+        assert audit.verify(connection) is None
+        audit.note(connection, Act.LOGIN, "person:today")
+        assert audit.purge(connection, days=1) == 3, "180 days are kept whatever is asked"
+        assert audit.verify(connection) is None
+        assert [row["seq"] for row in audit.search(connection)] == [6, 5, 4]
+        assert audit.purge(connection, days=1) == 0
+
+
+def _rehash_all(connection: Connection) -> None:
+    before = audit.BEGINNING
+    for row in connection.execute(select(access.audit).order_by(access.audit.c.seq)).all():
+        content = audit.plain(row)
+        content.pop("hash")
+        before = audit._chained(before, content)
+        connection.execute(update(access.audit).where(access.audit.c.seq == row.seq).values(hash=before))
+    connection.execute(update(access.audit_head).values(hash=before))
+
+
+def test_young_rows_cannot_be_purged_even_by_sql(database: Database) -> None:
+    with database.write() as connection:
+        old = {
+            "seq": 0,
+            "actor": "",
+            "address": "",
+            "act": "",
+            "object": "",
+            "result": "",
+            "detail": "",
+            "request": "",
+            "hash": "",
+        }
+        connection.execute(insert(access.audit), {**old, "at": now(connection) - 181 * DAY})
+        assert connection.execute(text("DELETE FROM audit WHERE seq = 0")).rowcount == 1
+        connection.execute(insert(access.audit), {**old, "at": now(connection) - 179 * DAY})
+    with pytest.raises(DBAPIError), database.write() as connection:
+        connection.execute(text("DELETE FROM audit WHERE seq = 0"))
+
+
+def test_a_change_that_fails_leaves_no_note_and_no_gap(database: Database) -> None:
+    def failing() -> None:
+        with database.write() as connection:
+            platforms.register(connection, "P-440000-01", "x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
+    with database.write() as connection:
+        platforms.register(connection, "P-440000-01", "x")
+        assert [(row["seq"], row["act"]) for row in audit.search(connection)] == [(1, "platform.added")]
+
+
+def test_writers_at_the_same_time_make_one_chain(database: Database) -> None:
+    import threading
+
+    def write(worker: int) -> None:
+        for number in range(15):
+            with database.write() as connection:
+                audit.note(connection, Act.LOGIN, f"person:{worker}-{number}")
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert audit.head(connection)["seq"] == 90
+        assert audit.verify(connection) is None
+
+
+def _everything(hub: Desk) -> None:
+    """Does each kind of thing once, over HTTP where there is a route."""
+    key = hub.platform("P-440000-01")
+    admin, staff = hub.person("sun", "security-administrator"), hub.person("wang", "operator")
+    hub.login("wang", "wrong-password-1")
+    hub.token("P-440000-01", key)
+    hub.key_client(key).post("/api/v1/platforms", json={})
+    made = admin.post("/api/v1/keys", json={"platform": "P-440000-01", "label": "push"}).json()
+    rotated = admin.post(f"/api/v1/keys/{made['prefix']}/rotate", json={"overlap_s": 60})
+    admin.post(f"/api/v1/keys/{rotated.json()['prefix']}/revoke", json={"reason": "test"})
+    admin.post("/api/v1/people/wang/roles", json={"roles": ["operator", "reviewer"]})
+    body = {"platform": "P-440000-01", "name": "n", "connector": "ix"}
+    feed = staff.post(
+        "/api/v1/feeds", json=body | {"config": {"base_url": "https://e.example", "api_key": "s"}}
+    ).json()["id"]
+    staff.post(f"/api/v1/feeds/{feed}/pause")
+    files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
+    shelf = staff.post("/api/v1/feeds", json=files).json()["id"]
+    staff.post(f"/api/v1/feeds/{shelf}/files", content=b"id,title\n1,x\n", headers={"Content-Type": "text/csv"})
+    mapping = {"version": 1, "fields": {"title": {"path": "title"}}}
+    staff.post(f"/api/v1/feeds/{shelf}/remap", json={"mapping": mapping, "apply": True})
+    with hub.database.write() as connection:
+        row = {"feed_id": feed, "job": "harvest", "status": "held", "started_at": 0}
+        run_id = connection.execute(run.insert().returning(run.c.id), row).scalar_one()
+        waits = {
+            "feed_id": feed,
+            "run_id": run_id,
+            "cause": "c",
+            "count": 1,
+            "live": 1,
+            "state": "pending",
+            "held_at": 0,
+        }
+        number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
+    staff.post(f"/api/v1/held/{number}/reject")
+    with hub.database.write() as connection:
+        platforms.transition(connection, "P-440000-01", "suspended", "test")
+    totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
+    staff.post("/api/v1/me/second-factor/confirm", json={"code": totp.at(int(time.time()))})
+    staff.post("/api/v1/me/password", json={"old": PASSWORD, "new": "velvet-lantern-rice-14"})
+    admin.post("/api/v1/people/wang/disable")
+    admin.post("/api/v1/logout")
+
+
+def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> None:
+    _everything(hub)
+    auditor = hub.person("zhou", "auditor")
+    rows = auditor.get("/api/v1/audit", params={"limit": 500}).json()["items"]
+    assert {row["act"] for row in rows} == set(Act) - {Act.AUDIT_PURGED}
+    by_act = {row["act"]: row for row in rows}
+    assert (by_act["key.rotated"]["actor"], by_act["key.rotated"]["address"]) == ("person:sun", "127.0.0.1")
+    assert (by_act["held.decided"]["actor"], by_act["held.decided"]["object"][:5]) == ("person:wang", "held:")
+    assert by_act["refused"]["detail"] == {"why": "auth.forbidden"}
+    assert all(len(row["request"]) == 32 for row in rows if row["address"])
+    failed = auditor.get("/api/v1/audit", params={"object": "person:wang", "act": "login"}).json()["items"]
+    assert [row["result"] for row in failed] == ["refused", "done"]
+    first = auditor.get("/api/v1/audit", params={"limit": 3}).json()
+    second = auditor.get("/api/v1/audit", params={"limit": 3, "cursor": first["next"]}).json()
+    assert [row["seq"] for row in first["items"] + second["items"]] == sorted(
+        {row["seq"] for row in first["items"] + second["items"]}, reverse=True
+    )
+    since = rows[len(rows) // 2]["at"]
+    assert all(row["at"] >= since for row in auditor.get("/api/v1/audit", params={"since": since}).json()["items"])
+    with hub.database.read() as connection:
+        assert audit.verify(connection) is None
+
+
+def test_the_hub_leaves_a_head_when_it_stops(sqlite: Database, tmp_path: Path) -> None:
+    from tests.app.access.desk import desk
+
+    with desk(sqlite, tmp_path) as hub:
+        hub.platform("P-440000-01")
+        ring = hub.app.state.gate.ring
+    good, bad = clerk.exported(ring, tmp_path / clerk.FILE)
+    assert (good[-1]["seq"], bad) == (2, 0)
+
+
+def test_services_note_without_http_as_the_hub_itself(database: Database) -> None:
+    with database.write() as connection:
+        platforms.register(connection, "P-440000-01", "x")
+        number = feeds.register(connection, platform="P-440000-01", name="n", connector="ix", config={})
+        feeds.transition(connection, number, "paused")
+        secrets.keep(connection, RING, feeds.owner(number), {"api_key": "s"})
+        keys.issue(connection, "P-440000-01")
+        people.add(connection, "wang", PASSWORD, ["operator"])
+        with pytest.raises(brake.NotFound):
+            brake.reject(connection, 7)
+        assert {row["actor"] for row in audit.search(connection)} == {"system"}
+        assert len(audit.search(connection)) == 6

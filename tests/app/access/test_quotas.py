@@ -1,0 +1,130 @@
+"""Quotas: a tenant is one tenant whatever it spreads over; addresses are believed from listed proxies only."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.access import keys
+from app.access.quotas import Buckets, Rate, address_of, bucket_of, networks
+from app.db import Database
+from app.protocol.errors import QuotaExceeded
+from app.settings import Settings
+from tests.app.access.desk import desk
+
+
+def test_a_bucket_gives_its_burst_then_its_rate() -> None:
+    buckets = Buckets(Rate.of("10/s"))
+    assert [buckets.take("a", 0.0).remaining for _ in range(10)] == list(range(9, -1, -1))
+    with pytest.raises(QuotaExceeded) as refusal:
+        buckets.take("a", 0.05)
+    assert refusal.value.wait_s == pytest.approx(0.05)
+    assert buckets.take("a", 0.1).remaining == 0
+    assert buckets.take("b", 0.1).remaining == 9
+    with pytest.raises(QuotaExceeded):
+        Buckets(Rate.of("0/s")).take("a", 0.0)
+
+
+@given(st.lists(st.floats(0, 3), min_size=1, max_size=200))
+def test_no_pattern_of_requests_gets_more_than_burst_and_rate(pauses: list[float]) -> None:
+    buckets, at, given_ = Buckets(Rate.of("5/s")), 0.0, 0
+    for pause in pauses:
+        at += pause
+        try:
+            buckets.take("a", at)
+            given_ += 1
+        except QuotaExceeded:
+            pass
+    assert given_ <= 5 + 5 * at + 1e-6
+
+
+def test_memory_is_bounded_and_the_busy_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.access.quotas.BUCKETS", 100)
+    buckets = Buckets(Rate.of("2/h"))
+    for number in range(1000):
+        buckets.take(f"other-{number}", 0.0)
+        if number < 2:
+            buckets.take("busy", 0.0)
+        else:
+            with pytest.raises(QuotaExceeded):
+                buckets.take("busy", 0.0)
+    assert len(buckets._held) == 100
+
+
+@pytest.mark.parametrize("text", ["", "10", "10/x", "-1/s", "1.5/s", "10/s ", "９/s9"])
+def test_a_rate_that_is_none_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(ValueError):
+        Rate.of(text)
+    with pytest.raises(ValueError):
+        Settings(quota_tenant=text)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "proxies", "address"),
+    [
+        ("203.0.113.9", ["198.51.100.1"], "", "203.0.113.9"),
+        ("203.0.113.9", ["198.51.100.1"], "10.0.0.0/8", "203.0.113.9"),
+        ("10.0.0.1", ["198.51.100.1"], "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", ["1.1.1.1, 198.51.100.1"], "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", ["1.1.1.1, 198.51.100.1, 10.0.0.2"], "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", ["1.1.1.1", "198.51.100.1"], "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", [], "10.0.0.0/8", "10.0.0.1"),
+        ("::ffff:10.0.0.1", ["2001:db8::1"], "10.0.0.0/8", "2001:db8::1"),
+        ("10.0.0.1", ["nonsense"], "10.0.0.0/8", "nonsense"),
+        ("", ["198.51.100.1"], "10.0.0.0/8", ""),
+    ],
+)
+def test_forwarded_addresses_are_believed_from_listed_proxies_only(
+    peer: str, forwarded: list[str], proxies: str, address: str
+) -> None:
+    assert address_of(peer, forwarded, networks(proxies)) == address
+
+
+def test_an_address_counts_as_ipv4_or_as_the_64_of_ipv6() -> None:
+    assert bucket_of("203.0.113.9") == "203.0.113.9" == bucket_of("::ffff:203.0.113.9")
+    assert bucket_of("2001:db8:1:2::1") == bucket_of("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
+    assert bucket_of("2001:db8:1:3::1") != bucket_of("2001:db8:1:2::1")
+    assert bucket_of("127.0.0.1") is bucket_of("::1") is None
+    assert bucket_of("nonsense") == "nonsense"
+
+
+def test_one_tenant_with_many_keys_and_addresses_is_one_tenant(sqlite: Database, tmp_path: Path) -> None:
+    with desk(sqlite, tmp_path, quota_tenant="20/h", trusted_proxies="127.0.0.1/32") as hub:
+        key, other = hub.platform("P-440000-01"), hub.platform("P-110000-01")
+        with sqlite.write() as connection:
+            credentials = [key, *(keys.issue(connection, "P-440000-01", label=f"k{n}").key for n in range(4))]
+        credentials.append(hub.token("P-440000-01", key).json()["access_token"])
+        clients = [hub.key_client(one) for one in credentials]
+        answers = [
+            clients[n % len(clients)].get("/api/v1/feeds", headers={"X-Forwarded-For": f"198.51.100.{n}"})
+            for n in range(30)
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 10
+        assert answers[0].headers["ratelimit-limit"] == "20"
+        assert [answer.headers["ratelimit-remaining"] for answer in answers[:2]] == ["19", "18"]
+        refused = answers[-1]
+        assert (refused.json()["kind"], refused.headers["ratelimit-remaining"]) == ("quota.exceeded", "0")
+        assert 100 < int(refused.headers["retry-after"]) <= 180
+        assert hub.key_client(other).get("/api/v1/feeds").status_code == 200
+
+
+def test_anonymous_callers_behind_a_proxy_are_counted_one_by_one(sqlite: Database, tmp_path: Path) -> None:
+    with desk(sqlite, tmp_path, quota_anonymous="5/h", trusted_proxies="127.0.0.1") as hub:
+
+        def ask(address: str, **more: str) -> int:
+            headers = {"X-Forwarded-For": address, **more}
+            return httpx.get(f"{hub.url}/api/v1/records", headers=headers).status_code
+
+        assert [ask("198.51.100.1") for _ in range(6)] == [200] * 5 + [429]
+        assert ask("198.51.100.2") == 200
+        assert [ask(f"2001:db8::{n}") for n in range(6)] == [200] * 5 + [429]
+        assert [ask(f"9.9.9.{n}, 198.51.100.3") for n in range(6)] == [200] * 5 + [429], (
+            "what the caller adds counts not"
+        )
+        guesses = [ask("198.51.100.4", Authorization=f"Bearer hk_{n}") for n in range(7)]
+        assert guesses == [401] * 5 + [429] * 2, "guessing at keys is an anonymous request each"
+    with desk(sqlite, tmp_path, quota_anonymous="5/h") as hub:
+        direct = [httpx.get(f"{hub.url}/api/v1/records", headers={"X-Forwarded-For": "198.51.100.1"}) for _ in range(8)]
+        assert {answer.status_code for answer in direct} == {200}, "loopback is the machine itself"
