@@ -26,7 +26,7 @@ from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
-from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots
+from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
 
@@ -77,7 +77,21 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (access, uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, everybody, console, account):
+    for room in (
+        access,
+        uploads,
+        jobs,
+        history,
+        rest,
+        vocab,
+        ix,
+        snapshots,
+        oai,
+        resourcesync,
+        everybody,
+        console,
+        account,
+    ):
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")

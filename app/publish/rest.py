@@ -270,27 +270,6 @@ def show_status(connection: Reading) -> Response:
     return json(monitor.document(connection))
 
 
-@router.get("/vocab/{scheme}", dependencies=[public()])
-def show_scheme(scheme: str) -> Response:
-    """A code list with its version and source."""
-    if scheme not in vocab.SCHEMES:
-        raise NotFound(f"there is no code list {scheme!r}; there are {', '.join(vocab.SCHEMES)}")
-    found = vocab.scheme(scheme)
-    items = [
-        {"code": c.code, "zh": c.zh, "en": c.en, "successors": list(c.successors)} for c in found.concepts.values()
-    ]
-    return json({"scheme": found.id, "version": found.version, "items": items})
-
-
-@router.get("/regions/{code}", dependencies=[public()])
-def show_region(code: str) -> Response:
-    """A region by code, retired codes included."""
-    found = vocab.region(code)
-    if found is None:
-        raise NotFound(f"there is no region {code}")
-    return json({"code": found.code, "name": found.name, "parent": found.parent, "successors": list(found.successors)})
-
-
 def _before(secret: bytes, kind: str, cursor: str) -> int | None:
     if not cursor:
         return None

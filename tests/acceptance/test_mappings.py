@@ -115,7 +115,7 @@ def test_a_yunnan_catalogue_keeps_its_languages_apart(tmp_path: Path) -> None:
     found = look.preview(fetcher, look.file(tmp_path / "yn.ndjson", 10, _mapping("yunnan-bilingual")), 10, "")
     fetcher.close()
     made, rules = found["records"][0]["record"], [item["rule"] for item in found["records"][0]["findings"]]
-    assert made["languages"] == ["tdd", "zh"]
+    assert made["languages"] == ["tai", "zh"]
     assert [person["name"] for person in made["contributors"]] == ["岩温", "玉香", "云南民族出版社"]
     assert (made["published"], made["description"]) == ("2019-09", "小学一年级")
     assert "id.isbn" in rules

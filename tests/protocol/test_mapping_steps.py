@@ -28,7 +28,7 @@ BOOK: dict[str, Any] = {
     "stamp": 1700000000000,
     "free": "YES",
     "intro": "&lt;p&gt;本纪 &amp;amp; <b>列传</b>&lt;/p&gt;<script>alert(1)</script>",
-    "langs": ["hn", "ho", "th", "zh"],
+    "langs": ["hn", "bi", "th", "zh"],
     "$file": "/json/poet.tang.12000.json",
 }
 
@@ -80,7 +80,7 @@ def test_members_of_rights_make_one_object() -> None:
 
 def test_th_of_a_yunnan_platform_is_not_thai_and_hn_is_korean() -> None:
     draft, flags = mapped({"title": {"path": "book"}, "languages": {"path": "langs"}}, language_scheme="gb4881-2letter")
-    assert draft["languages"] == ["ko", "und-x-ho", "tdd", "zh"]
+    assert draft["languages"] == ["ko", "und-x-bi", "tai", "zh"]
     assert flags == ["unmapped:languages"]
     stored = prepare(draft, "ix:P-530000-01:a/1", flagged=flags)
     assert isinstance(stored, Prepared)
@@ -88,8 +88,8 @@ def test_th_of_a_yunnan_platform_is_not_thai_and_hn_is_korean() -> None:
 
 
 def test_a_table_of_the_platform_goes_before_its_language_scheme() -> None:
-    more = {"language_scheme": "gb4881-2letter", "terms": {"languages": {"ho": "hni"}}}
-    assert mapped({"languages": {"path": "langs"}}, **more)[0]["languages"] == ["ko", "ho", "tdd", "zh"]
+    more = {"language_scheme": "gb4881-2letter", "terms": {"languages": {"bi": "bca"}}}
+    assert mapped({"languages": {"path": "langs"}}, **more)[0]["languages"] == ["ko", "bi", "tai", "zh"]
 
 
 def test_an_empty_system_means_six_three_and_says_so() -> None:

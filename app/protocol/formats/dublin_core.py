@@ -5,7 +5,6 @@ The reader walks the elements once and asks each for its tag and text only: it r
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -51,9 +50,8 @@ def settled(draft: Draft) -> Draft:
     return draft
 
 
-@lru_cache(maxsize=8192)
 def _is_subject(word: str) -> bool:
-    return len(word) <= 200 and vocab.resolve("subject", word) is not None
+    return vocab.resolve("subject", word) is not None
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:
@@ -162,7 +160,7 @@ def _level(draft: dict[str, Any], text: str) -> None:
 
 
 def _stage(text: str) -> bool:
-    return len(text) <= 200 and vocab.resolve("stage", text) is not None
+    return vocab.resolve("stage", text) is not None
 
 
 _RELATIONS: Final = (

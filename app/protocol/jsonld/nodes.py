@@ -21,8 +21,6 @@ _CHINESE_FIRST: Final = ("zh-hans", "zh-cn", "zh", "zh-hant", "en")
 URL: Final = re.compile(r"https?://\S+\Z", re.IGNORECASE)
 _TAG: Final = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*\Z")
 LIMIT: Final = 1000
-WORD: Final = 200
-"""Longer texts are no terms of a list."""
 DEPTH: Final = 8
 """Lists in lists and names of names are followed this far."""
 
@@ -116,7 +114,7 @@ def term(schemes: Iterable[str], value: Any) -> tuple[str, str]:
         tried.append(re.split(r"[/#]", address.rstrip("/"))[-1])
     for scheme in schemes:
         for word in tried:
-            if len(word) <= WORD and vocab.resolve(scheme, word) is not None:
+            if vocab.resolve(scheme, word) is not None:
                 return scheme, word
     return "", next(iter(named), address)
 
