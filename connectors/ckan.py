@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pydantic import Field, HttpUrl
 
 from app.protocol import json, pages, sitemaps, walk
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 T = TypeVar("T")
@@ -40,6 +40,30 @@ class Ckan(Connector):
     query: str | None = Field(default=None, max_length=2000, description="a Solr filter query, as in `fq`")
     rows: int = Field(default=200, ge=2, le=1000)
     mapped: bool = False
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """A search for nothing at the host, and beside a dataset's page (CKAN may stand below a path)."""
+        host, bare = "/".join(url.split("/")[:3]), url.split("?")[0].split("#")[0]
+        bases = dict.fromkeys((host, re.split(r"/(?:api|dataset|organization|group)(?:/|\Z)", bare)[0].rstrip("/")))
+        return tuple(f"{base}/api/3/action/package_search?rows=0" for base in bases)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """An answer of the Action API, of whatever action: `help`, `success`, and what it was asked for or why not."""
+        answer = json.loads(response.content())
+        base, found, _ = response.url.partition("/api/")
+        if (
+            not found
+            or not isinstance(answer, dict)
+            or not isinstance(answer.get("success"), bool)
+            or "help" not in answer
+        ):
+            return None
+        result = answer.get("result")
+        if isinstance(result, dict) and isinstance(result.get("count"), int):
+            return Evidence({"base_url": base}, 96, (f"package_search counts {result['count']} packages",))
+        return Evidence({"base_url": base}, 85, ("an answer of CKAN's Action API: help, success",))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """A page of the search; or the list of names, then one package after the other."""

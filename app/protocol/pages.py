@@ -32,6 +32,7 @@ _ALIASES: Final = {
 }  # fmt: skip
 """WHATWG Encoding section 4.2 for the encodings that are read; what it calls Latin 1 is windows-1252."""
 
+_FEEDS: Final = ("application/rss+xml", "application/atom+xml", "application/feed+json")
 _LEARNING: Final = {"LearningResource", "Course", "Quiz", "HowTo", "EducationalOccupationalProgram", "CourseInstance"}
 _WORK: Final = {
     "CreativeWork", "Article", "Book", "MediaObject", "VideoObject", "AudioObject", "PresentationDigitalDocument",
@@ -66,6 +67,20 @@ def blocks(content: bytes, charset: str | None = None) -> list[str]:
         return []
     found = (node.text for node in root.iter("script") if _is_json_ld(node) and node.text)
     return [str(text).strip() for text, _ in zip(found, range(BLOCKS), strict=False)]
+
+
+def alternates(content: bytes, charset: str | None = None) -> list[tuple[str, str]]:
+    """The feeds a page names, as (address, media type). Raises PeerViolation as `blocks` does."""
+    if len(content) > PAGE_BYTES:
+        raise PeerViolation("page.limit", f"a page of {len(content)} bytes, the limit is {PAGE_BYTES}")
+    root = _tree(xml.clean(_decoded(content, charset)))
+    links = [] if root is None else [(link.get("href") or "", _media_type(link)) for link in root.iter("link")
+                                     if "alternate" in (link.get("rel") or "").lower().split()]  # fmt: skip
+    return [(href, kind) for href, kind in links if href and kind in _FEEDS]
+
+
+def _media_type(node: etree._Element) -> str:
+    return (node.get("type") or "").split(";")[0].strip().lower()
 
 
 def nodes(block: str) -> Iterator[dict[str, Any]]:
@@ -116,7 +131,7 @@ def _rank(node: Mapping[str, Any]) -> int | None:
 
 
 def _is_json_ld(node: etree._Element) -> bool:
-    return (node.get("type") or "").split(";")[0].strip().lower() == "application/ld+json"
+    return _media_type(node) == "application/ld+json"
 
 
 def _tree(text: str) -> etree._Element | None:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
+from app.harvest import probe as probing
 from app.harvest.loop import Engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
@@ -56,7 +57,7 @@ Running = Annotated[Engine, Depends(_engine)]
 @router.post("/probe", dependencies=[Admin])
 def probe(engine: Running, body: Address) -> Response:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
-    return json(look.probe(engine.fetcher, body.url))
+    return json(probing.probe(engine.fetcher, body.url))
 
 
 @router.post("/preview", dependencies=[Admin])
@@ -81,7 +82,7 @@ def _subject(engine: Engine, body: Look) -> look.Subject:
             return look.of_feed(feeds.by_id(connection, body.feed), body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
-    found = look.proposed(engine.fetcher, str(body.url))
+    found = probing.proposed(engine.fetcher, str(body.url))
     return found._replace(mapping=body.mapping or found.mapping)
 
 

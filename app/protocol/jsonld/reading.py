@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
 
 from app.protocol.amb import faults
 from app.protocol.connector import Draft, Fault
 from app.protocol.jsonld import choosing, education, linked, nodes
 from app.protocol.jsonld.nodes import Take
 
+Profile = Annotated[
+    Literal["amb"] | None,
+    Field(description="records are JSON-LD of this profile: judged by its rules, no mapping needed"),
+]
+"""A setting of feeds whose records are JSON-LD."""
 _SEPARATOR: Final = re.compile(r"[,;，；、]")
 
 

@@ -13,6 +13,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from app.protocol.connector import Draft, Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, misplaced, place, settled
+from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
 from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
 from app.protocol.tables.package import COLUMNS, ROWS, opened
@@ -127,6 +128,15 @@ class Workbook(BaseModel):
                 "table.header", f"no sheet names {wanted} in its first {HEAD_ROWS} rows; sheets: {sheets}"
             )
         return found
+
+
+def samples(body: BinaryIO, unpacked: int = 50 << 20) -> Iterator[tuple[str, list[list[str]]]]:
+    """Each visible sheet with its first rows as texts. Raises PeerViolation: workbook.*, `file.format`."""
+    book = _book(body, unpacked)
+    for meta in book.sheets_metadata:
+        if _shown(meta.typ, meta.visible):
+            rows = islice(_rows(book, meta.name).iter_rows(), HEAD_ROWS + SAMPLES)
+            yield meta.name, [[text(value) for value in row] for row in rows]
 
 
 def text(value: Any) -> str:
