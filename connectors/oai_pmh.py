@@ -228,7 +228,7 @@ def _richest(base: str, offered: Sequence[tuple[str, str]]) -> Evidence:
     readable = [(RICHEST.index(name), prefix, name) for prefix, name in named if name is not None]
     listed = f"ListMetadataFormats: {', '.join(prefix for prefix, _ in offered)[:300]}"
     if not readable:
-        return Evidence({"base_url": base}, 90, (listed, "none of these formats is read"))
+        return Evidence({"base_url": base}, 100, (listed, "none of these is read; oai_dc is asked for"))
     _, prefix, name = min(readable)
     format = {} if prefix in READERS else {"format": name}
     return Evidence(
