@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import json, pages, sitemaps, walk
+from app.protocol import json, sitemaps, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.html import to_text
 
 T = TypeVar("T")
 OVERLAP: Final = timedelta(hours=1)
@@ -251,7 +252,7 @@ def draft(package: Mapping[str, Any], base: str) -> Draft:
     rights = {"statement": _text(package, "license_title"), "licence_uri": _text(package, "license_url")}
     found = {
         "title": _text(package, "title") or _text(package, "name"),
-        "description": pages.plain(_text(package, "notes"))[:20_000],
+        "description": to_text(_text(package, "notes"), "html")[:20_000],
         "keywords": list(dict.fromkeys(tag[:1000] for tag in tags if tag)),
         "contributors": _people(package),
         "languages": [language[:200]] if language else [],

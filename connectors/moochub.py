@@ -7,9 +7,10 @@ from urllib.parse import urljoin
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import json, pages
+from app.protocol import json
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.html import to_text
 from app.protocol.jsonld import texts
 
 ACCEPT: Final = (
@@ -147,8 +148,8 @@ def draft(course: Mapping[str, Any]) -> Draft:
     said = [(role, name[:1000]) for key, role in people for name in texts(course.get(key), "name")]
     description = next((text for key in ("description", "abstract") for text in texts(course.get(key))), "")
     found = {
-        "title": pages.plain("".join(texts(course.get("name"))[:1]))[:1000],
-        "description": pages.plain(description)[:20_000],
+        "title": to_text("".join(texts(course.get("name"))[:1]), "html")[:1000],
+        "description": to_text(description, "html")[:20_000],
         "languages": list(dict.fromkeys(texts(course.get("inLanguage")))),
         "keywords": list(dict.fromkeys(word[:1000] for word in texts(course.get("keywords")))),
         "type": ["course"],
