@@ -25,10 +25,9 @@ _ROW_OR_CELL: Final = re.compile(
     rb"<(?:\w+:)?row(?=[\s>])" + _ATTRIBUTES + rb">|<(?:\w+:)?c(?=[\s>])" + _ATTRIBUTES + rb">"
 )
 _PLACE: Final = re.compile(rb"""(?:^|\s)r\s*=\s*["']([A-Za-z]*)([0-9]*)["']""")
-# A place beyond column IV or row 199,999: no sheet of an honest size has one, so the exact look is seldom needed.
-_FAR: Final = re.compile(
-    rb' r="(?:(?:[A-Za-z]{3,}|[Ii][W-Zw-z]|[J-Zj-z][A-Za-z])[0-9]|[A-Za-z]*(?:[0-9]{7}|[2-9][0-9]{5}))'
-)
+# A row or a cell that does not say at once that it stands within column IV and row 199,999. All known writers say
+# where a cell stands, and no sheet of an honest size has one further out: one pass, and nearly never a second one.
+_UNPLACED: Final = re.compile(rb'<(?:c(?! r="(?:[A-H]?[A-Z]|I[A-V])1?[0-9]{1,5}")|row(?! r="1?[0-9]{1,5}"))[\s>/]')
 _ODS: Final = re.compile(rb"<(/?)table:(table-row|table-cell|covered-table-cell|table)(?=[\s>/])" + _ATTRIBUTES + rb">")
 _REPEATED: Final = re.compile(rb"""table:number-(?:rows|columns)-repeated\s*=\s*["']\s*([0-9]{1,18})""")
 
@@ -96,7 +95,7 @@ def _inflated(package: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, unpack
 
 def _check_sheet(part: bytes) -> None:
     """No cell with a value beyond the limits, wherever `dimension` says the sheet ends."""
-    if _placed(part) and not _FAR.search(part):
+    if b":c" not in part and b":row" not in part and not _UNPLACED.search(part):
         return
     row, column = 0, 0
     for found in _ROW_OR_CELL.finditer(part):
@@ -111,15 +110,6 @@ def _check_sheet(part: bytes) -> None:
         # A closed cell has a style and no value; whole rows of them are common and cost nothing.
         if not found[2].endswith(b"/"):
             _refuse_far(row, column)
-
-
-def _placed(part: bytes) -> bool:
-    """Whether every row and cell begins with where it stands, as all known writers do: then none is further out."""
-    if b":c" in part or b":row" in part:
-        return False
-    others = sum(part.count(name) for name in (b"<col", b"<conditionalFormatting", b"<cfRule", b"<cfvo"))
-    rows = part.count(b"<row") == part.count(b'<row r="') + part.count(b"<rowBreaks")
-    return rows and part.count(b"<c") == part.count(b'<c r="') + others
 
 
 def _number(letters: bytes) -> int:
