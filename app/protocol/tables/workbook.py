@@ -15,6 +15,7 @@ from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, misplaced, place, settled
 from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
+from app.protocol.tables import binary
 from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
 from app.protocol.tables.package import COLUMNS, ROWS, opened
 
@@ -187,6 +188,8 @@ def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
         raise PeerViolation("workbook.too_large", f"the file has more than {unpacked >> 20} MiB")
     if not content.startswith((_ZIP, _COMPOUND)):
         raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
+    if content.startswith(_COMPOUND):
+        binary.check(content)
     package = opened(content, unpacked) if content.startswith(_ZIP) else BytesIO(content)
     try:
         return CalamineWorkbook.from_filelike(package)
