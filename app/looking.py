@@ -13,7 +13,8 @@ from rich.table import Table
 
 from app.catalogue import queries
 from app.feeds import service as feeds
-from app.harvest import assess, explain, look, remap
+from app.harvest import assess, explain, local, look, remap
+from app.harvest import probe as probing
 from app.harvest.loop import Engine
 from app.main import engine
 from app.protocol import mapping as crosswalk
@@ -23,6 +24,7 @@ from app.protocol.record import restore
 from app.terminal import Json, document, opened, screen, show
 
 commands, feed_commands = typer.Typer(), typer.Typer()
+Configured = Annotated[str | None, typer.Option("--config", help="JSON or @FILE over what was found or registered")]
 Mapped = Annotated[str | None, typer.Option("--mapping", help="JSON or @FILE instead of the feed's own")]
 
 
@@ -30,18 +32,19 @@ def _printed(found: Any) -> None:
     print(orjson.dumps(found, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
-def _subject(made: Engine, what: str, number: int, mapping: str | None) -> look.Subject:
+def _subject(made: Engine, what: str, number: int, mapping: str | None, config: str | None) -> look.Subject:
     """A feed's number or PLATFORM/key, an address, or a file."""
-    chosen = document(mapping) if mapping else None
+    chosen, given = document(mapping) if mapping else None, document(config) if config else {}
     if chosen is not None:
         crosswalk.checked(chosen)
     if what.startswith(("http://", "https://")):
-        found = look.proposed(made.fetcher, what)
-        return found._replace(mapping=chosen or found.mapping)
+        found = probing.proposed(made.fetcher, what)
+        return found._replace(mapping=chosen or found.mapping, config={**found.config, **given})
     if Path(what).is_file():
-        return look.file(Path(what), number, chosen)
+        return local.subject(Path(what), number, chosen, given)
     with made.database.read() as connection:
-        return look.registered(connection, made.ring, what, chosen)
+        found = look.registered(connection, made.ring, what, chosen)
+        return found._replace(config={**found.config, **given})
 
 
 @commands.command()
@@ -49,7 +52,7 @@ def probe(url: str, as_json: Json = False) -> None:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
     settings, database = opened()
     with closing(engine(settings, database).fetcher) as fetcher:
-        found = look.probe(fetcher, url)
+        found = probing.probe(fetcher, url)
     if as_json:
         print(orjson.dumps(found, default=str).decode())
     else:
@@ -75,12 +78,13 @@ def _tell(found: dict[str, Any]) -> None:
 @commands.command()
 def preview(
     what: Annotated[str, typer.Argument(help="FEED or URL or FILE")],
-    number: Annotated[int, typer.Option("-n", min=1, max=1000)] = 20, mapping: Mapped = None, as_json: Json = False,
+    number: Annotated[int, typer.Option("-n", min=1, max=1000)] = 20, mapping: Mapped = None, config: Configured = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """The first records as they would be stored, coverage and score; nothing is stored."""
     settings, database = opened()
     with closing(engine(settings, database)) as made:
-        found = look.preview(made.fetcher, _subject(made, what, number, mapping), number, settings.rules)
+        subject = _subject(made, what, number, mapping, config)
+        found = look.preview(made.fetcher, subject, number, settings.rules)
     if as_json:
         print(orjson.dumps(found).decode())
         return
@@ -102,13 +106,15 @@ def _brief(item: dict[str, Any]) -> dict[str, Any]:
 def validate(
     what: Annotated[str, typer.Argument(help="FEED or URL or FILE")],
     number: Annotated[int, typer.Option("-n", min=1, max=100_000)] = 1000,
-    mapping: Mapped = None, rest: Annotated[Path | None, typer.Option("--csv", help="all findings as CSV")] = None,
+    mapping: Mapped = None, config: Configured = None,
+    rest: Annotated[Path | None, typer.Option("--csv", help="all findings as CSV")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """A report grouped by rule with counts and three examples each; exit 1 when records would be refused."""
     settings, database = opened()
     with closing(engine(settings, database)) as made:
-        report, verdicts = look.validate(made.fetcher, _subject(made, what, number, mapping), number, settings.rules)
+        subject = _subject(made, what, number, mapping, config)
+        report, verdicts = look.validate(made.fetcher, subject, number, settings.rules)
     if rest is not None:
         with rest.open("w", encoding="utf-8-sig", newline="") as file:
             csv.writer(file).writerows([assess.COLUMNS, *assess.rows(verdicts)])

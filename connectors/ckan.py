@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import json, pages, sitemaps, walk
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol import json, sitemaps, walk
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.html import to_text
 
 T = TypeVar("T")
 OVERLAP: Final = timedelta(hours=1)
@@ -40,6 +41,30 @@ class Ckan(Connector):
     query: str | None = Field(default=None, max_length=2000, description="a Solr filter query, as in `fq`")
     rows: int = Field(default=200, ge=2, le=1000)
     mapped: bool = False
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """A search for nothing at the host, and beside a dataset's page (CKAN may stand below a path)."""
+        host, bare = "/".join(url.split("/")[:3]), url.split("?")[0].split("#")[0]
+        bases = dict.fromkeys((host, re.split(r"/(?:api|dataset|organization|group)(?:/|\Z)", bare)[0].rstrip("/")))
+        return tuple(f"{base}/api/3/action/package_search?rows=0" for base in bases)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """An answer of the Action API, of whatever action: `help`, `success`, and what it was asked for or why not."""
+        answer = json.loads(response.content())
+        base, found, _ = response.url.partition("/api/")
+        if (
+            not found
+            or not isinstance(answer, dict)
+            or not isinstance(answer.get("success"), bool)
+            or "help" not in answer
+        ):
+            return None
+        result = answer.get("result")
+        if isinstance(result, dict) and isinstance(result.get("count"), int):
+            return Evidence({"base_url": base}, 96, (f"package_search counts {result['count']} packages",))
+        return Evidence({"base_url": base}, 85, ("an answer of CKAN's Action API: help, success",))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """A page of the search; or the list of names, then one package after the other."""
@@ -227,7 +252,7 @@ def draft(package: Mapping[str, Any], base: str) -> Draft:
     rights = {"statement": _text(package, "license_title"), "licence_uri": _text(package, "license_url")}
     found = {
         "title": _text(package, "title") or _text(package, "name"),
-        "description": pages.plain(_text(package, "notes"))[:20_000],
+        "description": to_text(_text(package, "notes"), "html")[:20_000],
         "keywords": list(dict.fromkeys(tag[:1000] for tag in tags if tag)),
         "contributors": _people(package),
         "languages": [language[:200]] if language else [],

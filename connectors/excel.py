@@ -4,8 +4,10 @@ from typing import ClassVar
 
 from pydantic import HttpUrl
 
+from app.protocol.connector import Evidence, Response
 from app.protocol.files import FileFeed
-from app.protocol.tables.workbook import Workbook
+from app.protocol.tables import proposal
+from app.protocol.tables.workbook import Workbook, samples
 
 
 class Excel(Workbook, FileFeed):
@@ -20,3 +22,11 @@ class Excel(Workbook, FileFeed):
     def address(self) -> str:
         """The file's own."""
         return str(self.url)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """A workbook with a sheet of rows under a header."""
+        table = proposal.of_sheets(samples(response.body)) if response.status == 200 else None
+        if table is None:
+            return None
+        return Evidence({"url": response.url, "id_columns": table.key.names}, 95, table.reasons)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import json
-from app.protocol.connector import Checkpoint, Connector, Entry, Page, Request, Response
+from app.protocol import json, shapes
+from app.protocol.connector import Checkpoint, Connector, Entry, Evidence, Page, Request, Response
 from app.protocol.documents import Array, slice_at
 from app.protocol.errors import PeerError, PeerViolation
 from app.protocol.files import batched, refuse_status
@@ -32,6 +32,12 @@ class Json(Array, Connector):
     url: HttpUrl
     paging: Paging = Field(default=Once())
     total_path: str | None = Field(default=None, description="where the answer says how many records there are in all")
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """Objects in an array or in an envelope; what it means only its owner knows, so other kinds come first."""
+        found = shapes.of_answer(json.loads(response.content()), response) if response.status == 200 else None
+        return found and Evidence({"url": response.url, **found.config}, 60, found.reasons)
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The first page or the one to go on with."""

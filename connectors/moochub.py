@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeGuard
 from urllib.parse import urljoin
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import json, pages
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol import json
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.html import to_text
 from app.protocol.jsonld import texts
 
 ACCEPT: Final = (
@@ -36,6 +37,7 @@ _KEYS: Final = (
     "workload", "license", "access", "audience", "educationalAlignment", "educationalLevel", "creator", "keywords",
     "dateCreated", "dateModified", "offer",
 )  # fmt: skip
+_VERSION_2: Final = {"languages", "instructors", "moocProvider", "courseLicenses", "courseMode", "partnerInstitute"}
 _CANONICAL: Final = {name.lower(): name for name in _KEYS} | _NAMES
 
 
@@ -51,6 +53,18 @@ class MoocHub(Connector):
     courses_url: HttpUrl
     max_pages: int = Field(default=500, ge=1, le=PAGES)
     mapped: bool = False
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """JSON:API whose `data` are courses: by their type, or by attributes that only MOOCHub has."""
+        answer = json.loads(response.content()) if response.status == 200 else None
+        data = answer.get("data") if isinstance(answer, dict) else None
+        courses = [item["attributes"] for item in (data if isinstance(data, list) else [data]) if _is_course(item)]
+        if not courses:
+            return None
+        version = 2 if any(_VERSION_2 & set(attributes) for attributes in courses) else 3
+        said = f"JSON:API with {len(courses)} courses, attributes of MOOCHub version {version}"
+        return Evidence({"courses_url": response.url}, 92, (said,))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The list, version 3 before 2 (the schema's versioning page), or its next page."""
@@ -134,8 +148,8 @@ def draft(course: Mapping[str, Any]) -> Draft:
     said = [(role, name[:1000]) for key, role in people for name in texts(course.get(key), "name")]
     description = next((text for key in ("description", "abstract") for text in texts(course.get(key))), "")
     found = {
-        "title": pages.plain("".join(texts(course.get("name"))[:1]))[:1000],
-        "description": pages.plain(description)[:20_000],
+        "title": to_text("".join(texts(course.get("name"))[:1]), "html")[:1000],
+        "description": to_text(description, "html")[:20_000],
         "languages": list(dict.fromkeys(texts(course.get("inLanguage")))),
         "keywords": list(dict.fromkeys(word[:1000] for word in texts(course.get("keywords")))),
         "type": ["course"],
@@ -151,6 +165,14 @@ def draft(course: Mapping[str, Any]) -> Draft:
         "published": "".join(texts(course.get("dateCreated"))[:1])[:10],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _is_course(item: Any) -> TypeGuard[dict[str, Any]]:
+    attributes = item.get("attributes") if isinstance(item, dict) else None
+    if not isinstance(attributes, dict) or "id" not in item:
+        return False
+    known = {_CANONICAL.get(key.lower().replace("_", "").replace("-", ""), "") for key in attributes} & set(_KEYS)
+    return "name" in known and (str(item.get("type")).lower() in ("course", "courses") or len(known) > 4)
 
 
 def _rights(value: Any) -> dict[str, str]:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import HttpUrl
 
-from app.protocol import resourcesync, sitemaps, walk
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol import jsonld, resourcesync, sitemaps, walk
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 from app.protocol.sitemaps import Document, Item
 
@@ -38,6 +38,22 @@ class ResourceSync(Connector):
     prefer: Literal["list", "dump"] = "list"
     hosts: tuple[str, ...] = ()
     mapped: bool = False
+    profile: jsonld.Profile = None
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """The well-known address of a host (6.3.1)."""
+        return ("/".join(url.split("/")[:3]) + resourcesync.WELL_KNOWN,)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """A document that names its capability; the nearer to the source's description, the surer."""
+        capability = sitemaps.parse(response.content()).capability if response.status == 200 else ""
+        if capability not in (*_UPPER, *_LEAVES):
+            return None
+        above = capability in _UPPER
+        reason = f"a sitemap with the ResourceSync capability {capability}"
+        return Evidence({"base_url": response.url}, 97 + (capability == "description") if above else 92, (reason,))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The document, dump or resource on top of the walk."""
@@ -264,7 +280,9 @@ class ResourceSync(Connector):
         """What each resource says of itself; `context` names why the entries of a page have no usable bytes."""
         reason = context.decode(errors="replace")
         for entry in entries:
-            yield _refused(reason) if reason else resourcesync.draft(entry.raw, mapped=self.mapped)
+            yield (
+                _refused(reason) if reason else resourcesync.draft(entry.raw, mapped=self.mapped, profile=self.profile)
+            )
 
 
 def _answered(response: Response) -> None:

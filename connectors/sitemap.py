@@ -10,7 +10,7 @@ import orjson
 from pydantic import HttpUrl
 
 from app.protocol import json, jsonld, pages, sitemaps, walk
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 OVERLAP: Final = timedelta(hours=48)
@@ -31,6 +31,28 @@ class Sitemap(Connector):
     include: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     mapped: bool = False
+    profile: jsonld.Profile = None
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """What a host says to crawlers, and the usual place of its sitemap."""
+        host = "/".join(url.split("/")[:3])
+        return f"{host}/robots.txt", f"{host}/sitemap.xml"
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """A sitemap or an index of them, or the file that names one (sitemaps.org, "Informing search engines")."""
+        if response.status != 200:
+            return None
+        if urlsplit(response.url).path == "/robots.txt":
+            named = tuple(sitemaps.named(response.content()))[:3]
+            reason = "robots.txt names this sitemap"
+            return Evidence({"sitemap_url": named[0]}, 75, (reason,), named) if named else None
+        document = sitemaps.parse(response.content())
+        if document.capability or not document.items:
+            return None
+        said = f"a sitemap{' index' if document.index else ''} of {len(document.items)} entries"
+        return Evidence({"sitemap_url": response.url}, 90, (said,))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The file or page on top of the walk."""
@@ -141,7 +163,7 @@ class Sitemap(Connector):
             return Fault("record.shape", "the JSON-LD of the page is not an object")
         if self.mapped:
             return node
-        draft = jsonld.read(node)
+        draft = jsonld.read(node, profile=self.profile)
         return draft if isinstance(draft, Fault) else {"location": [entry.identifier], **draft}
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urljoin
 
 from pydantic import Field, HttpUrl
 
-from app.protocol import syndication
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol import pages, syndication
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 
@@ -24,6 +24,21 @@ class Syndication(Connector):
     title_en: ClassVar[str] = "RSS, Atom, JSON Feed, OPDS, podcast"
     feed_url: HttpUrl
     max_pages: int = Field(default=100, ge=1, le=1000)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """A feed, or a page that names its feeds (HTML, link types `alternate`)."""
+        if response.status != 200:
+            return None
+        content = response.content()
+        try:
+            feed = syndication.cut(content, url=response.url, charset=_charset(response))
+        except PeerViolation as error:
+            if error.kind != "page.html":
+                raise
+            return _announced(pages.alternates(content, _charset(response)), response.url)
+        said = f"a feed of {len(feed.items)} items{', paged (RFC 5005)' if feed.next else ''}"
+        return Evidence({"feed_url": response.url}, 90, (said,)) if feed.items or feed.next else None
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The feed if it has changed, or the next of its pages."""
@@ -72,6 +87,12 @@ class Syndication(Connector):
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """One draft or fault for each item."""
         return syndication.read([entry.raw for entry in entries], context)
+
+
+def _announced(found: Sequence[tuple[str, str]], base: str) -> Evidence | None:
+    urls = [(_absolute(base, href), kind) for href, kind in found[:3]]
+    reasons = tuple(f"the page names a feed: {kind} at {url[:200]}" for url, kind in urls)
+    return Evidence({"feed_url": urls[0][0]}, 70, reasons, tuple(url for url, _ in urls)) if urls else None
 
 
 def _charset(response: Response) -> str | None:

@@ -1,32 +1,24 @@
-"""Looking without storing: probe an address, preview the first records, validate a thousand. Nothing is written."""
+"""Looking without storing: preview the first records, validate a thousand. Nothing is written."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
 from sqlalchemy import Connection
 
 from app.access import secrets
 from app.access.keyring import Keyring
 from app.feeds import service as feeds
 from app.harvest.assess import Verdict, assessed, coverage, grouped, score
-from app.harvest.discovery import configured, kinds, unmasked
+from app.harvest.discovery import configured, unmasked
 from app.harvest.fetch import Fetcher
 from app.harvest.prepare import Source
-from app.protocol import json
-from app.protocol import mapping as crosswalk
-from app.protocol.connector import Connector, Draft, Entry, Evidence, Fault, Request, Response
-from app.protocol.errors import BadRequest, PeerError, PeerViolation
-from app.protocol.record import Record, restore
+from app.protocol.connector import Connector, Entry, Fault
+from app.protocol.record import restore
 
-SAMPLES: Final = 200
 SPARE: Final = 20
 """Requests beyond one a record: a sitemap gives one record a page, and some pages give none."""
-FILE_BYTES: Final = 256 << 20
-_OWN: Final = frozenset(Record.__annotations__)
 
 
 @dataclass(slots=True)
@@ -89,55 +81,18 @@ def sampled(fetcher: Fetcher, connector: Connector, limit: int) -> Sample:
         sample.fetch_s += fetched.seconds
         with fetched.response.body:
             for page in connector.read(checkpoint, fetched.response):
-                _take(sample, page.context, page.entries, limit)
+                take(sample, page.context, page.entries, limit)
                 checkpoint, done = page.checkpoint, page.done
                 if len(sample) >= limit:
                     break
     return sample
 
 
-def _take(sample: Sample, context: bytes, entries: Sequence[Entry], limit: int) -> None:
+def take(sample: Sample, context: bytes, entries: Sequence[Entry], limit: int) -> None:
+    """Adds the first entries of a page that are not deletions, up to `limit` in all."""
     puts = [entry for entry in entries if not entry.deleted][: limit - len(sample)]
     if puts:
         sample.groups.append((context, puts))
-
-
-def file(path: Path, limit: int, mapping: dict[str, Any] | None) -> Subject:
-    """A file: of any kind that recognises it, else a JSON array or JSON lines. Raises BadRequest."""
-    if path.stat().st_size > FILE_BYTES:
-        raise BadRequest(f"{path.name}: larger than {FILE_BYTES >> 20} MiB; cut a sample out of it")
-    content = path.read_bytes()
-    response = Response.of(content, url=f"http://file.invalid/{path.name}")
-    for kind, evidence in _recognised(response):
-        connector, sample = configured(kind, dict(evidence.config)), Sample()
-        try:
-            for page in connector.read(connector.fresh({}), response):
-                _take(sample, page.context, page.entries, limit)
-        except PeerError:
-            continue
-        if len(sample):
-            return unregistered(kind, dict(evidence.config), mapping)._replace(at_hand=sample)
-    return _objects(path, content, limit, mapping)
-
-
-def _objects(path: Path, content: bytes, limit: int, mapping: dict[str, Any] | None) -> Subject:
-    text = content.lstrip()
-    if text[:1] == b"{":
-        content = b"[%b]" % b",".join(line for line in text.splitlines() if line.strip())
-    try:
-        values = json.items(content, max_bytes=FILE_BYTES)[:limit]
-    except PeerViolation as error:
-        raise BadRequest(
-            f"{path.name}: no kind knows this file, and it is no JSON array or JSON lines: {error}"
-        ) from None
-    entries = [Entry(_name(value, number), raw) for number, (value, raw) in enumerate(values)]
-    config = {"manifest_url": "http://file.invalid/"}
-    return unregistered("static-parts", config, mapping)._replace(at_hand=Sample([(b"", entries)]))
-
-
-def _name(value: Any, number: int) -> str:
-    found = value.get("id") if isinstance(value, dict) else None
-    return str(found) if isinstance(found, str | int) else f"line {number + 1}"
 
 
 def preview(fetcher: Fetcher, subject: Subject, number: int, rules: str) -> dict[str, Any]:
@@ -174,73 +129,3 @@ def _shown(verdict: Verdict) -> dict[str, Any]:
     record = None if isinstance(verdict.outcome, Fault) else restore(verdict.outcome.document)
     found = [finding._asdict() for finding in verdict.findings]
     return {"identifier": verdict.identifier, "record": record, "findings": found}
-
-
-def probe(fetcher: Fetcher, url: str) -> dict[str, Any]:
-    """Which kinds an address speaks, the best first, and for the best one a mapping with its evidence."""
-    doors = dict.fromkeys([url, *(door for kind in kinds().values() for door in kind.doors(url))])
-    found, failed = _asked(fetcher, list(doors))
-    found.sort(key=lambda pair: -pair[1].certainty)
-    best: dict[str, tuple[str, Evidence]] = {}
-    for kind, evidence in found:
-        best.setdefault(kind, (kind, evidence))
-    report: dict[str, Any] = {
-        "url": url, "asked": list(doors), "failed": failed,
-        "kinds": [{"connector": k, "certainty": e.certainty, "config": e.config, "reasons": e.reasons} for k, e in best.values()],
-    }  # fmt: skip
-    return (
-        {**report, **_proposal(fetcher, *found[0])}
-        if found
-        else {**report, "mapping": None, "evidence": [], "open": []}
-    )
-
-
-def _asked(fetcher: Fetcher, doors: list[str]) -> tuple[list[tuple[str, Evidence]], list[dict[str, str]]]:
-    found: list[tuple[str, Evidence]] = []
-    failed = []
-    for door in doors:
-        try:
-            answer = fetcher.fetch(Request(door)).response
-        except PeerError as error:
-            failed.append({"url": door, "kind": error.kind, "detail": error.detail})
-            continue
-        with answer.body:
-            found += _recognised(answer)
-    return found, failed
-
-
-def _recognised(answer: Response) -> Iterator[tuple[str, Evidence]]:
-    for name, kind in kinds().items():
-        try:
-            if (evidence := kind.recognise(answer)) is not None:
-                yield name, evidence
-        except PeerViolation:
-            continue
-
-
-def _proposal(fetcher: Fetcher, kind: str, evidence: Evidence) -> dict[str, Any]:
-    """A mapping from the first records; none where the connector reads them into our fields by itself."""
-    connector = configured(kind, dict(evidence.config))
-    try:
-        drafts = list(_drafts(connector, sampled(fetcher, connector, SAMPLES)))
-    except PeerError as error:
-        return {"mapping": None, "evidence": [], "open": [], "error": {"kind": error.kind, "detail": error.detail}}
-    if not drafts or all(set(draft) <= _OWN for draft in drafts):
-        return {"mapping": None, "evidence": [], "open": []}
-    document, guesses, missing = crosswalk.propose(drafts)
-    return {"mapping": document, "evidence": [guess._asdict() for guess in guesses], "open": missing}
-
-
-def _drafts(connector: Connector, sample: Sample) -> Iterator[Draft]:
-    for context, entries in sample.groups:
-        yield from (draft for draft in connector.parse(entries, context) if not isinstance(draft, Fault))
-
-
-def proposed(fetcher: Fetcher, url: str) -> Subject:
-    """What a probe of an address found, ready for a look. Raises BadRequest when no kind knows it."""
-    found = probe(fetcher, url)
-    if not found["kinds"]:
-        tried = "; ".join(f"{item['url']}: {item['detail']}" for item in found["failed"][:3])
-        raise BadRequest(f"no kind of connector recognises {url}. {tried}".strip())
-    best = found["kinds"][0]
-    return unregistered(best["connector"], orjson.loads(orjson.dumps(best["config"])), found["mapping"])

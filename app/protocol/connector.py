@@ -108,11 +108,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why an answer belongs to a kind: a configuration to begin with, how sure (1 to 100), and the reasons in words."""
+    """Why an answer belongs to a kind: a configuration to begin with, how sure (1 to 100), and the reasons in words.
+
+    `doors`: addresses that this answer names and whose own answers would say more.
+    """
 
     config: Mapping[str, Any]
     certainty: int
     reasons: tuple[str, ...]
+    doors: tuple[str, ...] = ()
 
 
 class Connector(BaseModel):

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, BinaryIO, Final
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.protocol import json
+from app.protocol import json, jsonld
 from app.protocol.connector import Draft, Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, batched, misplaced, place, settled
+from app.protocol.jsonld import Profile
+from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
 from app.protocol.tables.layout import identifier
 from app.protocol.tables.lines import lines
@@ -46,6 +49,7 @@ class Documents(BaseModel):
         default=["id"], min_length=1, max_length=8, description="dotted paths that identify together"
     )
     stamp_path: str | None = None
+    profile: Profile = None
 
     def named(self, value: Any) -> str | Fault:
         """A record's identifier, or why it has none. Numbers become texts, however long they are."""
@@ -82,7 +86,8 @@ class Documents(BaseModel):
         except PeerViolation as error:
             return Fault(error.kind, error.detail)
         name = self.named(value)
-        return name if isinstance(name, Fault) else settled(entry, name, value)
+        made = name if isinstance(name, Fault) else settled(entry, name, value)
+        return made if isinstance(made, Fault) or self.profile is None else jsonld.read(made, profile=self.profile)
 
 
 class Array(Documents):
@@ -131,6 +136,13 @@ class Lines(Documents):
                 yield Cut(entries, b"", {"line": number + 1}, lost)
                 entries, lost = [], 0
         yield Cut(entries, b"", None, lost)
+
+    @classmethod
+    def sampled(cls, body: BinaryIO) -> list[Any]:
+        """The values of the first lines, for a proposal; none where fewer than two are JSON."""
+        first = (line.removeprefix(_BOM).strip() for line in islice(lines(body, "utf-8", 0, 1, LINE_LIMIT), SAMPLES))
+        values = [_value(raw) for raw in first if raw]
+        return values if sum(isinstance(value, dict) for value in values) > 1 else []
 
     def _entries(self, body: BinaryIO) -> Iterator[tuple[int, Entry, bool]]:
         seen = Seen()

@@ -1,62 +1,90 @@
-"""HTML of descriptions to plain text. What is stored is text; escaping is the business of whoever shows it."""
+"""HTML of descriptions to plain text: the one way of it. Escaping is the business of whoever shows the text (safety 1.12).
+
+libxml2 makes the tree with the network off and within its own limits of depth and text; no cleaner is involved.
+"""
 
 import re
-from typing import Final
+from html import unescape
+from typing import Final, Literal
 
 from lxml import etree
 
+from app.protocol.xml import clean
+
+Form = Literal["html", "escaped", "unsure"]
+"""What a field may hold: `html` by its format (feeds); `escaped`: HTML that was escaped once more on its way;
+`unsure`: a text in which some platforms write HTML, escaped once, twice or not at all (Dublin Core)."""
 LIMIT: Final = 1 << 20
-_MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>|&(?:[a-zA-Z]{2,31}|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});|<!--")
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,4000}>|<[!?]")
+_REFERENCE: Final = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _BLOCKS: Final = frozenset(
     [
-        "p",
-        "div",
+        "address",
+        "article",
+        "blockquote",
         "br",
-        "li",
-        "tr",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "figure",
+        "footer",
         "h1",
         "h2",
         "h3",
         "h4",
         "h5",
         "h6",
-        "blockquote",
-        "section",
-        "article",
-        "ul",
-        "ol",
-        "table",
-        "dt",
-        "dd",
-        "pre",
+        "header",
         "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "td",
+        "th",
+        "tr",
+        "ul",
     ]
 )
-_SILENT: Final = frozenset(["script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg"])
-_BLANKS: Final = re.compile(r"[ \t\r\f\v\xa0]+")
+_SILENT: Final = frozenset(["head", "iframe", "noscript", "object", "script", "style", "svg", "template", "title"])
+_INLINE: Final = "a abbr b code em font i iframe img script small span strong style sub sup u video audio tbody thead"
+# A tag as a person or an editor writes one, with attributes that have values: `a<b and c>d` is a comparison.
+_WRITTEN: Final = re.compile(
+    rf"</?(?:{'|'.join([*_BLOCKS, *_INLINE.split()])})(?:\s+[\w:-]+\s*=\s*[^<>]{{0,4000}})?\s*/?>|<!--", re.IGNORECASE
+)
+_BLANKS: Final = re.compile(r"[^\S\n]+")
 _LINES: Final = re.compile(r" ?\n[ \n]*")
 
 
-def to_text(source: str) -> str:
-    """Plain text of a piece of HTML: a line for each block, no scripts; text without markup comes back as it is.
+def to_text(source: str, form: Form = "escaped") -> str:
+    """Plain text: a line for each block, references resolved, nothing of scripts and styles; at most a MiB is read.
 
-    Real catalogues escape their HTML twice, so what is still markup after the first reading is read once more.
+    A text that holds no markup by the measure of its `form` comes back as it is; of `html` also the blanks are tidied.
     """
+    if form == "html":
+        return _tidy(_once(source[:LIMIT]))
+    marked = _WRITTEN if form == "unsure" else _TAG
     for _ in range(2):
-        if len(source) > LIMIT or _MARKUP.search(source) is None:
+        if not (("<" in source and marked.search(source)) or ("&" in source and _REFERENCE.search(source))):
             break
-        source = _read(source)
+        source = _tidy(_once(source[:LIMIT], marked))
     return source
 
 
-def _read(source: str) -> str:
+def _once(source: str, marked: re.Pattern[str] = _TAG) -> str:
+    """One layer of markup and references taken off."""
+    if not marked.search(source):
+        return unescape(source) if "&" in source else source
     # A parser each time: one is not to be shared between threads. `huge_tree` off bounds depth and text.
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
     try:
-        root = etree.fromstring(f"<div>{source}</div>".encode("utf-8", "surrogatepass"), parser)
+        root = etree.fromstring(f"<div>{clean(source)}</div>".encode(), parser)
     except (etree.XMLSyntaxError, ValueError):
-        return source
-    return source if root is None else _tidy(_words(root))
+        return ""  # nothing but blanks or comments
+    return "" if root is None else _words(root)
 
 
 def _words(root: etree._Element) -> str:

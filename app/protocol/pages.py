@@ -1,14 +1,12 @@
-"""HTML that platforms send: fragments reduced to plain text, and the JSON-LD blocks of a page.
+"""Pages that platforms send: their JSON-LD blocks, and the feeds they name.
 
-Nothing of the markup survives: what a page shows is text, escaped again where it is shown (safety 1.12). The tree
-is made by libxml2's HTML reader with the network off; its own depth limit holds, and no cleaner is involved.
+The tree is made by libxml2's HTML reader with the network off; its own depth limit holds.
 """
 
 import codecs
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from html import unescape
 from typing import Any, Final
 
 from lxml import etree
@@ -18,12 +16,6 @@ from app.protocol.errors import PeerViolation
 
 PAGE_BYTES: Final = 8 << 20
 BLOCKS: Final = 100
-_TAG: Final = re.compile(r"<[A-Za-z/!?]")
-_BLOCK: Final = (
-    "address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "figure", "footer", "h1", "h2", "h3", "h4",
-    "h5", "h6", "header", "hr", "li", "ol", "p", "pre", "section", "table", "td", "th", "tr", "ul",
-)  # fmt: skip
-_UNSEEN: Final = ("script", "style", "template", "noscript", "iframe", "object", "head")
 _META: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_-]{1,40})""", re.IGNORECASE)
 _ALIASES: Final = {
     "gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030", "big5": "big5hkscs", "big5-hkscs": "big5hkscs",
@@ -32,26 +24,13 @@ _ALIASES: Final = {
 }  # fmt: skip
 """WHATWG Encoding section 4.2 for the encodings that are read; what it calls Latin 1 is windows-1252."""
 
+_FEEDS: Final = ("application/rss+xml", "application/atom+xml", "application/feed+json")
 _LEARNING: Final = {"LearningResource", "Course", "Quiz", "HowTo", "EducationalOccupationalProgram", "CourseInstance"}
 _WORK: Final = {
     "CreativeWork", "Article", "Book", "MediaObject", "VideoObject", "AudioObject", "PresentationDigitalDocument",
     "TextDigitalDocument", "DigitalDocument", "Dataset", "SoftwareApplication", "PodcastEpisode", "WebContent",
     "ScholarlyArticle", "ImageGallery", "Game", "Map", "Chapter", "Report", "Photograph",
 }  # fmt: skip
-
-
-def plain(fragment: str) -> str:
-    """The words of an HTML fragment: blocks on lines of their own, references resolved, no markup."""
-    if not _TAG.search(fragment):
-        return _tidy(unescape(fragment) if "&" in fragment else fragment)
-    root = _tree(f"<div>{xml.clean(fragment)}</div>")
-    if root is None:
-        return ""
-    etree.strip_elements(root, *_UNSEEN, with_tail=False)
-    for node in root.iter(*_BLOCK):
-        node.text = f"\n{node.text or ''}"
-        node.tail = f"\n{node.tail or ''}"
-    return _tidy("".join(map(str, root.itertext())))
 
 
 def blocks(content: bytes, charset: str | None = None) -> list[str]:
@@ -66,6 +45,20 @@ def blocks(content: bytes, charset: str | None = None) -> list[str]:
         return []
     found = (node.text for node in root.iter("script") if _is_json_ld(node) and node.text)
     return [str(text).strip() for text, _ in zip(found, range(BLOCKS), strict=False)]
+
+
+def alternates(content: bytes, charset: str | None = None) -> list[tuple[str, str]]:
+    """The feeds a page names, as (address, media type). Raises PeerViolation as `blocks` does."""
+    if len(content) > PAGE_BYTES:
+        raise PeerViolation("page.limit", f"a page of {len(content)} bytes, the limit is {PAGE_BYTES}")
+    root = _tree(xml.clean(_decoded(content, charset)))
+    links = [] if root is None else [(link.get("href") or "", _media_type(link)) for link in root.iter("link")
+                                     if "alternate" in (link.get("rel") or "").lower().split()]  # fmt: skip
+    return [(href, kind) for href, kind in links if href and kind in _FEEDS]
+
+
+def _media_type(node: etree._Element) -> str:
+    return (node.get("type") or "").split(";")[0].strip().lower()
 
 
 def nodes(block: str) -> Iterator[dict[str, Any]]:
@@ -116,7 +109,7 @@ def _rank(node: Mapping[str, Any]) -> int | None:
 
 
 def _is_json_ld(node: etree._Element) -> bool:
-    return (node.get("type") or "").split(";")[0].strip().lower() == "application/ld+json"
+    return _media_type(node) == "application/ld+json"
 
 
 def _tree(text: str) -> etree._Element | None:
@@ -151,8 +144,3 @@ def _strictly(content: bytes, name: str) -> str:
         return content.decode(name)
     except UnicodeError as error:
         raise PeerViolation("page.encoding", f"the page is not {name}: {str(error)[:120]}") from None
-
-
-def _tidy(text: str) -> str:
-    lines = (" ".join(line.split()) for line in text.split("\n"))
-    return "\n".join(line for line in lines if line)

@@ -129,44 +129,47 @@ def _bounded(body: BinaryIO) -> int:
     return size
 
 
-def draft(raw: bytes, *, mapped: bool = False) -> Draft | Fault:
+def draft(raw: bytes, *, mapped: bool = False, profile: jsonld.Profile = None) -> Draft | Fault:
     """What a resource says of itself: XML in a metadata format, JSON(-LD), or a page with JSON-LD.
 
-    `mapped`: a JSON object as it is, for the feed's mapping.
+    `mapped`: a JSON object as it is, for the feed's mapping; `profile`: JSON-LD is judged by its rules.
     """
     start = raw[:300].lstrip(b"\xef\xbb\xbf \t\r\n")
     try:
         if start[:1] in (b"{", b"["):
-            return _object(json.loads(raw), mapped)
+            return _object(json.loads(raw), mapped, profile)
         if start[:1] == b"<" or start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return _markup(raw)
+            return _markup(raw, profile)
     except PeerViolation as error:
         return Fault(error.kind, error.detail)
     return Fault("resourcesync.no_metadata", "the resource is neither XML nor JSON: list its metadata, or link to it")
 
 
-def _object(value: object, mapped: bool) -> Draft | Fault:
+def _object(value: object, mapped: bool, profile: jsonld.Profile) -> Draft | Fault:
     if not isinstance(value, dict):
         return Fault("record.shape", "a record must be a JSON object")
-    return value if mapped or not {"@context", "@type", "@id"} & set(value) else jsonld.read(value)
+    linked = profile is not None or {"@context", "@type", "@id"} & set(value)
+    return jsonld.read(value, profile=profile) if linked and not mapped else value
 
 
-def _markup(raw: bytes) -> Draft | Fault:
+def _markup(raw: bytes, profile: jsonld.Profile) -> Draft | Fault:
     try:
         root = xml.document(raw, expect="resource")
     except PeerViolation as error:
         if error.kind != "page.html":
             raise
-        return _page(raw)
+        return _page(raw, profile)
     # The metadata itself, or wrapped as in an OAI-PMH record.
     for node in root.iter("*"):
         if (format := _FORMATS.get(etree.QName(node).localname)) is not None:
             return READERS[format](node)
     if etree.QName(root).localname == "html":
-        return _page(raw)
+        return _page(raw, profile)
     return Fault("resourcesync.no_metadata", f"no metadata format is known with the root element {root.tag[:200]}")
 
 
-def _page(raw: bytes) -> Draft | Fault:
+def _page(raw: bytes, profile: jsonld.Profile) -> Draft | Fault:
     found = pages.resource(pages.blocks(raw))[0]
-    return jsonld.read(found) if found is not None else Fault("resourcesync.no_metadata", "a page without JSON-LD")
+    if found is None:
+        return Fault("resourcesync.no_metadata", "a page without JSON-LD")
+    return jsonld.read(found, profile=profile)

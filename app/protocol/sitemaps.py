@@ -6,7 +6,7 @@ A ResourceSync document is a sitemap with `rs:md` and `rs:ln` elements. Namespac
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,6 +22,9 @@ ENTRIES: Final = 50_000
 """The most entries of one file, by sitemaps.org and RS 8.1."""
 UNPACKED: Final = 64 << 20
 _RATIO: Final = 200
+_ROBOTS: Final = re.compile(
+    rb"^[ \t]*sitemap[ \t]*:[ \t]*(https?://[!-~]{1,2000})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+)
 _SPACE: Final = " \t\r\n"
 _YEAR_OR_MONTH: Final = re.compile(r"\d{4}(-\d\d)?")
 
@@ -70,6 +73,12 @@ def parse(content: bytes, *, charset: str | None = None) -> Document:
     if len(items) > ENTRIES:
         raise PeerViolation("page.limit", f"{len(items)} entries in one file, the standard allows {ENTRIES}")
     return Document(tuple(items), name == "sitemapindex", _md(root), _links(root))
+
+
+def named(robots: bytes) -> Iterator[str]:
+    """The addresses of sitemaps in a robots.txt."""
+    for found in _ROBOTS.finditer(robots[: 512 << 10]):
+        yield found[1].decode("ascii", "replace")
 
 
 def _item(node: etree._Element) -> Item | None:

@@ -10,6 +10,7 @@ from app.access.scopes import Scope
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
+from app.harvest import probe as probing
 from app.harvest.loop import Engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
@@ -60,7 +61,7 @@ Hub = Annotated[Database, Depends(database)]
 @router.post("/probe", dependencies=[requires(Scope.FEEDS_MANAGE)])
 def probe(engine: Running, body: Address) -> Response:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
-    return json(look.probe(engine.fetcher, body.url))
+    return json(probing.probe(engine.fetcher, body.url))
 
 
 @router.post("/preview", dependencies=[requires(Scope.FEEDS_MANAGE)])
@@ -85,7 +86,7 @@ def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
             return look.registered(connection, engine.ring, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
-    found = look.proposed(engine.fetcher, str(body.url))
+    found = probing.proposed(engine.fetcher, str(body.url))
     return found._replace(mapping=body.mapping or found.mapping)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.catalogue.tables import record
 from app.db import Database
 from app.feeds import service as feeds
-from app.harvest import explain, look, remap
+from app.harvest import explain, local, look, probe, remap
 from app.harvest.fetch import Fetcher
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
@@ -73,7 +73,7 @@ def test_the_real_poems_are_probed_mapped_and_validated_without_a_word_from_us(d
 
     fetcher = Fetcher(allow="127.0.0.0/8")
     with ReplayServer(answer) as url:
-        subject = look.proposed(fetcher, f"{url}/manifest.json")
+        subject = probe.proposed(fetcher, f"{url}/manifest.json")
         report, _ = look.validate(fetcher, subject, 1000, "")
     fetcher.close()
     assert subject.mapping is not None
@@ -98,7 +98,7 @@ def test_the_national_layout_says_five_four_and_empty_means_six_three(tmp_path: 
     plain = {**LESSON, "id": "0e9c", "tag_list": [{"tag_dimension_id": "zxxxd", "tag_name": "小学", "order_num": 1}]}
     (tmp_path / "lessons.json").write_bytes(orjson.dumps([LESSON, plain]))
     fetcher = Fetcher()
-    found = look.preview(fetcher, look.file(tmp_path / "lessons.json", 10, _mapping("national-layout")), 10, "")
+    found = look.preview(fetcher, local.subject(tmp_path / "lessons.json", 10, _mapping("national-layout")), 10, "")
     fetcher.close()
     first, second = (item["record"] for item in found["records"])
     assert (first["system"], second["system"]) == ("五·四", "六·三")
@@ -112,7 +112,7 @@ def test_a_yunnan_catalogue_keeps_its_languages_apart(tmp_path: Path) -> None:
            "jj": "<p>小学<b>一年级</b></p>", "xk": "民族语文"}  # fmt: skip
     (tmp_path / "yn.ndjson").write_bytes(orjson.dumps(row))
     fetcher = Fetcher()
-    found = look.preview(fetcher, look.file(tmp_path / "yn.ndjson", 10, _mapping("yunnan-bilingual")), 10, "")
+    found = look.preview(fetcher, local.subject(tmp_path / "yn.ndjson", 10, _mapping("yunnan-bilingual")), 10, "")
     fetcher.close()
     made, rules = found["records"][0]["record"], [item["rule"] for item in found["records"][0]["findings"]]
     assert made["languages"] == ["tai", "zh"]

@@ -12,7 +12,7 @@ import pytest
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
-from app.harvest import assess, look
+from app.harvest import assess, local, look, probe
 from app.harvest.fetch import Fetcher
 from app.protocol.errors import BadRequest, PeerViolation
 from tests.hub import Hub
@@ -52,7 +52,7 @@ def _own(kind: str) -> Callable[[str], Answer]:
 @pytest.mark.parametrize("kind", ["oai-pmh", "ix", "static-parts"])
 def test_a_probe_names_the_kind_with_evidence_and_a_configuration_that_works(fetcher: Fetcher, kind: str) -> None:
     with ReplayServer(_own(kind)) as url:
-        found = look.probe(fetcher, f"{url}{_asked(kind)}")
+        found = probe.probe(fetcher, f"{url}{_asked(kind)}")
         best = found["kinds"][0]
         assert (best["connector"], len(found["kinds"])) == (kind, 1)
         assert best["certainty"] >= 80
@@ -63,7 +63,7 @@ def test_a_probe_names_the_kind_with_evidence_and_a_configuration_that_works(fet
 
 def test_a_probe_of_a_home_page_tries_the_usual_doors(fetcher: Fetcher) -> None:
     with ReplayServer(_own("oai-pmh")) as url:
-        found = look.probe(fetcher, f"{url}/index.html")
+        found = probe.probe(fetcher, f"{url}/index.html")
     assert found["kinds"][0]["config"] == {"base_url": f"{url}/oai"}
 
 
@@ -72,14 +72,14 @@ def test_a_probe_of_a_home_page_tries_the_usual_doors(fetcher: Fetcher) -> None:
 )
 def test_a_probe_of_what_nobody_knows_answers_so(fetcher: Fetcher, body: bytes) -> None:
     with ReplayServer(lambda _: (200, {}, body)) as url:
-        assert look.probe(fetcher, url)["kinds"] == []
+        assert probe.probe(fetcher, url)["kinds"] == []
         with pytest.raises(BadRequest, match="no kind of connector recognises"):
-            look.proposed(fetcher, url)
+            probe.proposed(fetcher, url)
 
 
 def test_a_proposed_mapping_gives_the_demo_records_their_codes(fetcher: Fetcher) -> None:
     with ReplayServer(_own("static-parts")) as url:
-        subject = look.proposed(fetcher, f"{url}/data_version.json")
+        subject = probe.proposed(fetcher, f"{url}/data_version.json")
         found = look.preview(fetcher, subject, 50, "")
     share = {item["field"]: item["present"] for item in found["coverage"]}
     codes = ("title", "languages", "subject", "stage", "grade", "edition", "volume", "type", "contributors", "location")
@@ -175,12 +175,12 @@ def test_files_are_validated_as_arrays_lines_and_answers(fetcher: Fetcher, tmp_p
     (tmp_path / "a.ndjson").write_bytes(b"\n".join(map(orjson.dumps, poems)))
     seen = []
     for name in ("a.json", "a.ndjson"):
-        report, _ = look.validate(fetcher, look.file(tmp_path / name, 1000, mapping), 1000, "")
+        report, _ = look.validate(fetcher, local.subject(tmp_path / name, 1000, mapping), 1000, "")
         seen.append((report["seen"], report["refused"]))
     assert seen == [(1000, 0), (1000, 0)]
     (tmp_path / "b.bin").write_bytes(b"\x00\x01")
     with pytest.raises(BadRequest, match="no kind knows this file"):
-        look.file(tmp_path / "b.bin", 10, None)
+        local.subject(tmp_path / "b.bin", 10, None)
 
 
 def test_a_real_repository_is_recognised_by_its_identify(fetcher: Fetcher, data: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_real_repository_is_recognised_by_its_identify(fetcher: Fetcher, data:
         return (200, {"Content-Type": "text/xml"}, (folder / name).read_bytes()) if "/oai" in path else (404, {}, b"")
 
     with ReplayServer(answer) as url:
-        found = look.probe(fetcher, f"{url}/oai")
+        found = probe.probe(fetcher, f"{url}/oai")
         config = {**found["kinds"][0]["config"], "prefix": "nsdl_dc"}
         report, _ = look.validate(fetcher, look.unregistered("oai-pmh", config, None), 1000, "")
     assert (found["kinds"][0]["connector"], found["mapping"], report["seen"], report["refused"]) == (

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import resource
 import time
 import zipfile
 from collections.abc import Callable
@@ -276,6 +277,32 @@ def test_hostile_workbooks_are_refused_in_time(content: bytes, rule: str) -> Non
         run(content)
     assert caught.value.kind == rule
     assert time.process_time() - began < 2
+
+
+def far_xls() -> bytes:
+    """One cell in the last corner that XLS has."""
+    book, out = xlwt.Workbook(), io.BytesIO()
+    sheet = book.add_sheet("a")
+    for row, column, value in ((0, 0, "编号"), (1, 0, "1"), (65_535, 255, "far")):
+        sheet.write(row, column, value)
+    book.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [far_xls, lambda: far("IV199999"), lambda: far("J199999"), lambda: ods_repeated(199_999, 250)],
+    ids=["xls", "xlsx corner", "xlsx edge", "ods repeated"],
+)
+def test_a_stray_cell_in_a_far_corner_does_not_fill_the_memory_with_blanks(made: Callable[[], bytes]) -> None:
+    content = made()
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        run(content)
+    except PeerViolation as error:
+        assert error.kind == "workbook.too_large"  # noqa: PT017
+    assert time.process_time() - began < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 
 def test_what_the_sheet_says_of_its_size_is_not_believed() -> None:

@@ -188,3 +188,14 @@ def test_zenodo_embargoes_are_no_publication(data: Path) -> None:
     assert len(drafts) == 209
     assert not any(draft.get("published", "").startswith("info:") for draft in drafts)
     assert all(isinstance(prepare(draft, "ix:P-440000-01:f/1"), Prepared) for draft in drafts)
+
+
+def test_the_descriptions_of_zenodo_lose_their_doubly_escaped_markup(data: Path) -> None:
+    content = (data / "oai-pmh" / "zenodo" / "get_record-02.xml").read_bytes()
+    page = oaipmh.cut(content)
+    (node,) = oaipmh.metadata([page.slices[0].raw], page.context)
+    assert node is not None
+    description = read_oai_dc(node)["description"]
+    assert description.startswith("RDMO 2.1.0 (Dec 11, 2023)\nRefactor progress bar and overview\n")
+    assert "<" not in description
+    assert "&" not in description.replace(" & ", "")

@@ -11,6 +11,7 @@ from lxml import etree
 
 from app.protocol import vocab
 from app.protocol.connector import Draft
+from app.protocol.html import to_text
 
 Take = Callable[[dict[str, Any], str], None]
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -104,6 +105,8 @@ def _title(draft: dict[str, Any], text: str) -> None:
 
 
 def _description(draft: dict[str, Any], text: str) -> None:
+    """Repositories write HTML here, escaped once, twice or not at all."""
+    text = to_text(text, "unsure") if "<" in text or "&" in text else text
     draft["description"] = (f"{draft['description']}\n{text}" if "description" in draft else text)[:20_000]
 
 

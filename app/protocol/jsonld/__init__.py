@@ -6,7 +6,7 @@ processor that loads contexts would let any page send this hub to any address.
 
 from app.protocol.jsonld.choosing import choose
 from app.protocol.jsonld.nodes import texts
-from app.protocol.jsonld.reading import read
+from app.protocol.jsonld.reading import Profile, read
 from app.protocol.jsonld.rendering import render, script
 
-__all__ = ["choose", "read", "render", "script", "texts"]
+__all__ = ["Profile", "choose", "read", "render", "script", "texts"]

@@ -2,13 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
 
 from app.protocol.amb import faults
 from app.protocol.connector import Draft, Fault
+from app.protocol.html import to_text
 from app.protocol.jsonld import choosing, education, linked, nodes
 from app.protocol.jsonld.nodes import Take
 
+Profile = Annotated[
+    Literal["amb"] | None,
+    Field(description="records are JSON-LD of this profile: judged by its rules, no mapping needed"),
+]
+"""A setting of feeds whose records are JSON-LD."""
 _SEPARATOR: Final = re.compile(r"[,;，；、]")
 
 
@@ -41,6 +49,12 @@ def _single(field: str, limit: int) -> Take:
             draft.setdefault(field, found[:limit])
 
     return take
+
+
+def _described(draft: Draft, value: Any) -> None:
+    """schema.org says text; pages write HTML into it."""
+    if found := nodes.text(next(nodes.values(value), "")):
+        draft.setdefault("description", to_text(found, "unsure")[:20_000])
 
 
 def _listed(field: str, limit: int) -> Take:
@@ -145,7 +159,7 @@ def _offer(draft: Draft, value: Any) -> None:
 _TAKES: Final[Mapping[str, Take]] = {
     "name": _named, "headline": _named, "alternateName": _listed("alt_titles", 1000), "url": _listed("location", 4000),
     "id": _identity, "identifier": _identifiers, "isbn": _isbn, "inLanguage": _listed("languages", 200),
-    "description": _single("description", 20_000), "abstract": _single("description", 20_000),
+    "description": _described, "abstract": _described,
     "keywords": _keywords, "learningResourceType": education.terms("type", "type"),
     **{role: linked.people(role) for role in linked.PEOPLE},
     "version": _single("version", 200), "about": education.about, "educationalLevel": education.level, "audience": education.terms("audience"),

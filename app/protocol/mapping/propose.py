@@ -37,7 +37,7 @@ FORMS: Final = (
     "yyyy-MM-ddTHH:mm:ss.SSSZ", "yyyy-MM-ddTHH:mm:ssZ", "yyyy-MM-dd HH:mm:ss", "yyyy-MM-ddTHH:mm:ss", "yyyy-MM-dd",
     "yyyy/MM/dd", "yyyy/M/d", "yyyy.MM.dd", "yyyy年M月d日", "yyyy年M月", "yyyyMMdd", "yyyy-MM", "yyyy", "epoch_ms",
 )  # fmt: skip
-DEPTH, PATHS, KINDS, ENOUGH = 4, 400, 40, 0.5
+DEPTH, PATHS, KINDS, TERMS, ENOUGH = 4, 400, 40, 200, 0.5
 _MARKUP: Final = re.compile(r"</?[a-z][^<>]{0,200}>", re.IGNORECASE)
 _HAN: Final = re.compile("[\u4e00-\u9fff]")
 _SPLITS: Final = ("、", "；", ";", "|", "，", ",")
@@ -79,7 +79,22 @@ def propose(samples: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[
         guesses += _script(columns)
     fields = {guess.field: guess.rule for guess in guesses}
     found = {name.partition(".")[0] for name in fields}
-    return {"version": 1, "fields": fields}, guesses, [name for name in ("title", *MANDATORY) if name not in found]
+    document: dict[str, Any] = {"version": 1, "fields": fields}
+    if terms := _terms(guesses, {column.path: column for column in columns}):
+        document["terms"] = terms
+    return document, guesses, [name for name in ("title", *MANDATORY) if name not in found]
+
+
+def _terms(guesses: Sequence[Guess], columns: Mapping[str, Column]) -> dict[str, dict[str, str]]:
+    """The platform's own terms with the codes our lists have for them: a table for a person to check and complete."""
+    found: dict[str, dict[str, str]] = {}
+    for guess in guesses:
+        if guess.field in CODED and (column := columns.get(guess.rule.get("path", ""))):
+            terms = list(dict.fromkeys(text.strip() for text in _texts(column)))[:TERMS]
+            known = {term: code for term in terms if (code := vocab.resolve(guess.field, term)) not in (None, term)}
+            if known:
+                found[guess.field] = {term: str(code) for term, code in known.items()}
+    return found
 
 
 def _better_elsewhere(guess: Guess, guesses: list[Guess]) -> bool:
@@ -192,7 +207,13 @@ def _coded(field: str, column: Column) -> Judged:
     known = sum(1 for term in words if resolve(term) is not None)
     if field == "languages" and not _name_fit(field, column.path):
         return None, "", {}
-    return known / len(words), f"{known} of {len(words)} terms are in the code list", {}
+    return known / len(words), _known(known, words, resolve), {}
+
+
+def _known(known: int, words: Sequence[str], resolve: Callable[[str], Any]) -> str:
+    said = f"{known} of {len(words)} terms are in the code list"
+    strange = [word[:40] for word in words if resolve(word) is None][:5]
+    return f"{said}, not in it: {'、'.join(strange)}" if strange else said
 
 
 def _dated(column: Column) -> Judged:

@@ -2,7 +2,7 @@
 
 from app.protocol.oaipmh.answers import Identity, Listing, Slice
 from app.protocol.oaipmh.flat import elements
-from app.protocol.oaipmh.reading import NAMESPACE, cut, identity, metadata
+from app.protocol.oaipmh.reading import NAMESPACE, cut, formats, identity, metadata
 from app.protocol.oaipmh.rendering import (
     envelope,
     error,
@@ -16,6 +16,6 @@ from app.protocol.oaipmh.rendering import (
 )
 
 __all__ = [
-    "NAMESPACE", "Identity", "Listing", "Slice", "cut", "elements", "envelope", "error", "header", "identify", "identity",
+    "NAMESPACE", "Identity", "Listing", "Slice", "cut", "elements", "envelope", "error", "formats", "header", "identify", "identity",
     "metadata", "metadata_format", "record", "render_dc", "resumption", "set_named",
 ]  # fmt: skip

@@ -173,6 +173,16 @@ def identity(content: bytes, *, charset: str | None = None) -> Identity | None:
     return Identity(*(_text(found, name) for name in names))
 
 
+def formats(content: bytes, *, charset: str | None = None) -> list[tuple[str, str]] | None:
+    """The (prefix, namespace) of each format of a ListMetadataFormats answer (4.4); None for another answer."""
+    root = _answer(xml.decoded(content, expect="OAI-PMH answer", charset=charset))
+    listed = root.find(f"{_OAI}ListMetadataFormats")
+    if listed is None:
+        return None
+    found = [(_text(node, "metadataPrefix"), _text(node, "metadataNamespace")) for node in listed]
+    return [(prefix, namespace) for prefix, namespace in found if prefix]
+
+
 def metadata(raws: Sequence[bytes], context: bytes) -> Iterator[etree._Element | None]:
     """The metadata's root element of each record, None where there is none; one parse for all.
 

@@ -2,7 +2,7 @@
 
 Our own hardened reader decodes a feed and cuts it into items, so that encodings and DOCTYPEs are judged as
 everywhere; what an item's dialect means is feedparser's knowledge. feedparser is given bytes in memory only (it would
-open a text as a URL or a file), and its HTML cleaner is off: descriptions become plain text in `pages.plain`.
+open a text as a URL or a file), and its HTML cleaner is off: descriptions become plain text in `html.to_text`.
 """
 
 from app.protocol.syndication.cutting import ATOM, cut

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from app.protocol import json, pages
+from app.protocol import json
 from app.protocol.connector import Draft, Fault
 from app.protocol.errors import PeerViolation
+from app.protocol.html import to_text
 from app.protocol.syndication.feeds import Feed, Item
 
 CONTEXT: Final = b"{}"
@@ -41,9 +42,9 @@ def read_json(raw: bytes) -> Draft | Fault:
     draft: dict[str, Any] = {}
     people = _objects(item.get("authors") or [item.get("author")])  # 1.0 had one author
     files = _objects(item.get("attachments"))
-    texts = [pages.plain(_text(item, name)) for name in ("summary", "content_text", "content_html")]
+    texts = [to_text(_text(item, name), "html") for name in ("summary", "content_text", "content_html")]
     urls = [_text(item, "url"), _text(item, "external_url"), *(_text(file, "url") for file in files)]
-    put(draft, "title", pages.plain(_text(item, "title"))[:1000])
+    put(draft, "title", to_text(_text(item, "title"), "html")[:1000])
     put(draft, "description", max(texts, key=len)[:20_000])
     put(draft, "location", list(dict.fromkeys(url[:4000] for url in urls if url)))
     put(draft, "format", list(dict.fromkeys(kind for file in files if (kind := _text(file, "mime_type")))))

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import feedparser
 
-from app.protocol import pages
 from app.protocol.connector import Draft, Fault
+from app.protocol.html import to_text
 from app.protocol.syndication import json_feed
 from app.protocol.syndication.json_feed import put
 
@@ -51,7 +51,7 @@ def _draft(found: tuple[Any, str]) -> Draft | Fault:
     draft: dict[str, Any] = {}
     tags = [tag.get("label") or tag.get("term") or "" for tag in entry.get("tags") or ()]
     said = entry.get("language") or (entry.get("title_detail") or {}).get("language") or language
-    put(draft, "title", pages.plain(entry.get("title") or "")[:1000])
+    put(draft, "title", to_text(entry.get("title") or "", "html")[:1000])
     put(draft, "description", _description(entry)[:20_000])
     put(draft, "keywords", list(dict.fromkeys(tag.strip()[:1000] for tag in tags if tag.strip())))
     put(draft, "languages", [said] if said else [])
@@ -65,7 +65,7 @@ def _draft(found: tuple[Any, str]) -> Draft | Fault:
 def _description(entry: Any) -> str:
     """The summary, else the content, whichever says more."""
     texts = [entry.get("summary") or "", *(part.get("value") or "" for part in entry.get("content") or ())]
-    return max((pages.plain(text) for text in texts), key=len, default="")
+    return max((to_text(text, "html") for text in texts), key=len, default="")
 
 
 def _people(entry: Any) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def _date(entry: Any) -> str:
 
 
 def _rights(entry: Any) -> dict[str, str]:
-    statement, licence = pages.plain(entry.get("rights") or "")[:20_000], entry.get("license") or ""
+    statement, licence = to_text(entry.get("rights") or "", "html")[:20_000], entry.get("license") or ""
     licence = licence or next(
         (link.get("href", "") for link in entry.get("links") or () if link.get("rel") == "license"), ""
     )

@@ -44,7 +44,7 @@ def trimmed(cells: Sequence[str]) -> Sequence[str]:
     size = len(cells)
     while size and not cells[size - 1].strip():
         size -= 1
-    return cells[:size]
+    return cells if size == len(cells) else cells[:size]
 
 
 @dataclass(frozen=True)

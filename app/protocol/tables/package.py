@@ -9,10 +9,12 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from io import BytesIO
 from typing import Final
 
 from app.protocol.errors import PeerViolation
+from app.protocol.tables.binary import SPARSE, refuse_sparse
 
 ROWS: Final = 200_000
 COLUMNS: Final = 256
@@ -25,10 +27,7 @@ _ROW_OR_CELL: Final = re.compile(
     rb"<(?:\w+:)?row(?=[\s>])" + _ATTRIBUTES + rb">|<(?:\w+:)?c(?=[\s>])" + _ATTRIBUTES + rb">"
 )
 _PLACE: Final = re.compile(rb"""(?:^|\s)r\s*=\s*["']([A-Za-z]*)([0-9]*)["']""")
-# A place beyond column IV or row 199,999: no sheet of an honest size has one, so the exact look is seldom needed.
-_FAR: Final = re.compile(
-    rb' r="(?:(?:[A-Za-z]{3,}|[Ii][W-Zw-z]|[J-Zj-z][A-Za-z])[0-9]|[A-Za-z]*(?:[0-9]{7}|[2-9][0-9]{5}))'
-)
+_DIMENSION: Final = re.compile(rb'<dimension ref="[A-Z]{1,3}[0-9]{1,7}:([A-Z]{1,2})([0-9]{1,6})"')
 _ODS: Final = re.compile(rb"<(/?)table:(table-row|table-cell|covered-table-cell|table)(?=[\s>/])" + _ATTRIBUTES + rb">")
 _REPEATED: Final = re.compile(rb"""table:number-(?:rows|columns)-repeated\s*=\s*["']\s*([0-9]{1,18})""")
 
@@ -95,10 +94,31 @@ def _inflated(package: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, unpack
 
 
 def _check_sheet(part: bytes) -> None:
-    """No cell with a value beyond the limits, wherever `dimension` says the sheet ends."""
-    if _placed(part) and not _FAR.search(part):
-        return
-    row, column = 0, 0
+    """No cell with a value beyond the limits, and no rectangle of blanks between a few of them."""
+    said = _DIMENSION.search(part, 0, 4096)
+    columns, rows = (_number(said[1]), int(said[2])) if said else (COLUMNS, ROWS)
+    # The dimension is a claim; one pass shows that every cell stands within it, which nearly every sheet's does.
+    if columns <= COLUMNS and 0 < rows < ROWS and 2 * rows * columns <= max(SPARSE, len(part) // 4):
+        if b":c" not in part and b":row" not in part and not _outside(columns, str(rows)).search(part):
+            return
+    _check_places(part)
+
+
+@lru_cache(maxsize=256)
+def _outside(columns: int, rows: str) -> re.Pattern[bytes]:
+    """Finds a row or cell that does not say at once that it stands within so many columns and rows, these rounded up
+    to their first digit."""
+    first, last = divmod(columns - 1, 26)
+    letter = chr(65 + last)
+    letters = f"[A-Z]|[A-{chr(63 + first)}][A-Z]|{chr(64 + first)}[A-{letter}]" if first > 1 else (
+        f"[A-Z]|A[A-{letter}]" if first else f"[A-{letter}]"
+    )  # fmt: skip
+    number = f"[1-{rows[0]}]?[0-9]{{1,{len(rows) - 1}}}" if len(rows) > 1 else "[0-9]"
+    return re.compile(f'<(?:c(?! r="(?:{letters}){number}")|row(?! r="{number}"))[\\s>/]'.encode())
+
+
+def _check_places(part: bytes) -> None:
+    row, column, rows, columns = 0, 0, 0, 0
     for found in _ROW_OR_CELL.finditer(part):
         if found[1] is not None:
             row, column = row + 1, 0
@@ -111,15 +131,8 @@ def _check_sheet(part: bytes) -> None:
         # A closed cell has a style and no value; whole rows of them are common and cost nothing.
         if not found[2].endswith(b"/"):
             _refuse_far(row, column)
-
-
-def _placed(part: bytes) -> bool:
-    """Whether every row and cell begins with where it stands, as all known writers do: then none is further out."""
-    if b":c" in part or b":row" in part:
-        return False
-    others = sum(part.count(name) for name in (b"<col", b"<conditionalFormatting", b"<cfRule", b"<cfvo"))
-    rows = part.count(b"<row") == part.count(b'<row r="') + part.count(b"<rowBreaks")
-    return rows and part.count(b"<c") == part.count(b'<c r="') + others
+            rows, columns = max(rows, row), max(columns, column)
+    refuse_sparse(rows, columns, len(part))
 
 
 def _number(letters: bytes) -> int:
@@ -139,12 +152,12 @@ def _refuse_far(row: int, column: int) -> None:
 
 def _check_spreadsheet(part: bytes) -> None:
     """No value beyond the limits in an OpenDocument sheet, where a blank or a row may stand for a million."""
-    row = column = repeat = last = 0
+    row = column = repeat = last = rows = columns = 0
     for found in _ODS.finditer(part):
         closing, name, attributes = found.groups()
         number = int(times[1]) if (times := _REPEATED.search(attributes)) else 1
         if name == b"table":
-            row = 0
+            row = rows = columns = 0
         elif name == b"table-row" and not closing:
             row, column, repeat, last = row, 0, number, 0
             row += repeat if attributes.endswith(b"/") else 0
@@ -152,6 +165,8 @@ def _check_spreadsheet(part: bytes) -> None:
             row += repeat
             if last:
                 _refuse_far(row, last)
+                rows, columns = max(rows, row), max(columns, last)
+                refuse_sparse(rows, columns, len(part))
         elif not closing:
             column += number
             # A closed cell without a value is a blank; only what has a value takes the rectangle so far.

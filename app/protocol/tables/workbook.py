@@ -13,7 +13,9 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from app.protocol.connector import Draft, Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, misplaced, place, settled
+from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
+from app.protocol.tables import binary
 from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
 from app.protocol.tables.package import COLUMNS, ROWS, opened
 
@@ -21,6 +23,7 @@ SHEET: Final = "_sheet"
 """The key under which a row's draft holds the name of its sheet: often the stage or the subject of all its rows."""
 _ZIP: Final = b"PK\x03\x04"
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_TEXTS: Final = {str}
 _EXACT: Final = 1e15
 """A spreadsheet keeps 15 digits of a number; a longer one has been rounded when it was typed."""
 
@@ -67,8 +70,9 @@ class Workbook(BaseModel):
                 yield Cut(entries, context, {"sheet": number, "row": 1}, lost)
                 entries, lost = [], 0
             context = sheet.context()
+            first = begin[1] if number == begin[0] else 1 if number > begin[0] else ROWS + 1
             for row, entry, unknown in self._entries(sheet, seen, number):
-                if (number, row) < begin:
+                if row < first:
                     continue
                 entries.append(entry)
                 lost += unknown
@@ -82,15 +86,17 @@ class Workbook(BaseModel):
         layout, part = sheet.layout, sheet.name if number else ""
         stamp = self._stamp_place(layout)
         for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
-            cells = trimmed([value if type(value) is str else text(value) for value in values])
+            # Nearly every row is all texts; a set of types costs half of a look at each.
+            plain = set(map(type, values)) == _TEXTS
+            cells = trimmed(values if plain else [text(value) for value in values])
             name = layout.identify(cells)
             if name is None:
                 continue
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row, part)
-            at = cells[stamp].strip()[:64] if stamp is not None and stamp < len(cells) else ""
-            yield row, Entry(name, orjson.dumps(cells), at if at and at.isprintable() else None), unknown
+            at = _stamped(cells, stamp) if stamp is not None else None
+            yield row, Entry(name, orjson.dumps(cells), at), unknown
 
     def _stamp_place(self, layout: Layout) -> int | None:
         name = column_name(self.stamp_column or "")
@@ -129,6 +135,15 @@ class Workbook(BaseModel):
         return found
 
 
+def samples(body: BinaryIO, unpacked: int = 50 << 20) -> Iterator[tuple[str, list[list[str]]]]:
+    """Each visible sheet with its first rows as texts. Raises PeerViolation: workbook.*, `file.format`."""
+    book = _book(body, unpacked)
+    for meta in book.sheets_metadata:
+        if _shown(meta.typ, meta.visible):
+            rows = islice(_rows(book, meta.name).iter_rows(), HEAD_ROWS + SAMPLES)
+            yield meta.name, [[text(value) for value in row] for row in rows]
+
+
 def text(value: Any) -> str:
     """A cell's value as text: whole numbers without a point, dates as ISO 8601, rounded numbers as such."""
     if isinstance(value, str):
@@ -146,17 +161,24 @@ def text(value: Any) -> str:
     return str(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
+def _stamped(cells: Sequence[str], place: int) -> str | None:
+    at = cells[place].strip()[:64] if place < len(cells) else ""
+    return at if at and at.isprintable() else None
+
+
 def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
     try:
         cells = orjson.loads(entry.raw)
     except orjson.JSONDecodeError:
         cells = None
-    if not isinstance(cells, list) or not all(isinstance(cell, str) for cell in cells):
+    if type(cells) is not list or not set(map(type, cells)) <= _TEXTS:
         return Fault("table.identifier", "the bytes are no row of a workbook")
     name = layout.identify(cells)
     if isinstance(name, Fault):
         return name
-    return settled(entry, name or "", {**layout.draft(cells), SHEET: told.get("sheet", "")})
+    draft = layout.draft(cells)
+    draft[SHEET] = told.get("sheet", "")
+    return settled(entry, name or "", draft)
 
 
 def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
@@ -166,6 +188,8 @@ def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
         raise PeerViolation("workbook.too_large", f"the file has more than {unpacked >> 20} MiB")
     if not content.startswith((_ZIP, _COMPOUND)):
         raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
+    if content.startswith(_COMPOUND):
+        binary.check(content)
     package = opened(content, unpacked) if content.startswith(_ZIP) else BytesIO(content)
     try:
         return CalamineWorkbook.from_filelike(package)
