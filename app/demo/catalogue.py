@@ -73,13 +73,13 @@ def _record(platform: DemoPlatform, number: int, chance: Random) -> dict[str, An
         vocab.label("subject", lesson.subject),
     )
     grade = f"{vocab.label('grade', lesson.grade)}{vocab.label('volume', lesson.volume)}"
+    period, shape = chance.randint(1, 3), vocab.label("type", kind)
     record: dict[str, Any] = {
-        "local": f"{number:06d}",
-        "title": f"{book} {grade}《{lesson.topic}》第{chance.randint(1, 3)}课时 {vocab.label('type', kind)}",
+        "local": f"{number:06d}", "title": f"{book} {grade}《{lesson.topic}》第{period}课时 {shape}",
         "subject": lesson.subject, "stage": STAGES[lesson.grade[0]], "grade": [lesson.grade], "edition": edition,
         "volume": lesson.volume, "type": [kind], "languages": ["zh-Hans"], "keywords": [lesson.topic, subject],
         "audience": [chance.choice(("学生", "教师"))],
-        "description": f"{platform.name}第{number + 1}号资源：{book}{grade}《{lesson.topic}》。",
+        "description": f"{platform.name}组织教研员与一线教师制作的{shape}，对应{book}{grade}《{lesson.topic}》第{period}课时。",
         "contributors": [{"role": "creator", "name": f"{chance.choice('王李张刘陈杨赵黄周吴')}老师"}, {"role": "publisher", "name": platform.name}],
         "location": [f"https://res.example.edu.cn/{platform.code.lower()}/{number}"],
         "rights": {"statement": "免费开放，仅限教育用途"}, "published": f"202{chance.randint(0, 5)}-0{chance.randint(1, 9)}-15",

@@ -5,6 +5,9 @@ from typing import Any
 from app.protocol import oaipmh, vocab
 from app.protocol.xml import escape
 
+_MARC_LANGUAGES = {"zh-Hans": "chi", "ug": "uig", "bo": "tib", "mn-Mong": "mon", "ko": "kor", "ii": "iii"}
+"""MARC code list for languages."""
+
 
 def _subject(record: dict[str, Any]) -> str:
     return vocab.label("subject", record["subject"])
@@ -16,14 +19,14 @@ def dublin_core(record: dict[str, Any]) -> str:
 
 
 def _element(name: str, text: str, **attributes: str) -> str:
-    said = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items())
+    said = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
     return f"<{name}{said}>{escape(text)}</{name}>"
 
 
 def mods(record: dict[str, Any]) -> str:
     """MODS 3.7 of a learning resource."""
     author, publisher = (person["name"] for person in record["contributors"])
-    role = _element("role", "").replace("></role>", f">{_element('roleTerm', 'creator', type='text')}</role>")
+    role = f"<role>{_element('roleTerm', 'creator', type='text')}</role>"
     parts = [f"<titleInfo>{_element('title', record['title'])}</titleInfo>"]
     for title in record.get("alt_titles", ()):
         parts.append(f'<titleInfo type="alternative">{_element("title", title)}</titleInfo>')
@@ -48,7 +51,7 @@ def cnmarc(record: dict[str, Any]) -> str:
     """CNMARC in marcxchange, as libraries keep their digital holdings."""
     author, publisher = (person["name"] for person in record["contributors"])
     fields = [
-        ("101", {"a": tag}) for tag in record["languages"]
+        ("101", {"a": _MARC_LANGUAGES[tag]}) for tag in record["languages"] if tag in _MARC_LANGUAGES
     ] + [("200", {"a": record["title"]}), ("210", {"c": publisher, "d": record["published"]})]  # fmt: skip
     fields += [("330", {"a": record["description"]})] + [("333", {"a": who}) for who in record["audience"]]
     fields += [("371", {"a": record["rights"]["statement"]})]
