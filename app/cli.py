@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvicorn
+from rich.markup import escape
 
 from app import looking, schema
 from app.catalogue import queries, search
@@ -20,7 +21,7 @@ from app.catalogue.tables import about
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
-from app.harvest.discovery import configured, kinds
+from app.harvest.discovery import configured, kinds, mapped
 from app.harvest.worker import Worker, harvest_now
 from app.main import create, engine
 from app.monitor import status
@@ -49,7 +50,8 @@ def main() -> None:
     try:
         app()
     except HutongError as error:
-        screen.print(f"[red]{error.kind}[/]: {error.detail}", highlight=False)
+        # What a platform or a file says may hold square brackets, which are markup here.
+        screen.print(f"[red]{error.kind}[/]: {escape(error.detail)}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, BadRequest) else 1)
 
 
@@ -149,16 +151,17 @@ def _move_platform(code: str, state: str, reason: str | None) -> None:
 def feed_add(
     platform: Annotated[str, typer.Option()], name: Annotated[str, typer.Option()],
     connector: Annotated[str, typer.Option()], config: Annotated[str, typer.Option(help="JSON or @FILE")],
-    every: str = "15m", mapping: str | None = None, key: str | None = None,
+    every: str = "15m", mapping: Annotated[str | None, typer.Option(help="JSON or @FILE")] = None, key: str | None = None,
 ) -> None:  # fmt: skip
     """Register a feed; prints its id."""
     _, database = _open()
     checked = configured(connector, _document(config)).model_dump(mode="json", exclude_none=True)
+    chosen = mapped(connector, _document(mapping) if mapping else None)
     with database.write() as connection:
         print(
             feeds.register(
                 connection, platform=platform, name=name, connector=connector, config=checked, key=key,
-                mapping=_document(mapping) if mapping else None, every_s=_seconds(every),
+                mapping=chosen, every_s=_seconds(every),
             )
         )  # fmt: skip
 
