@@ -365,10 +365,10 @@ def openapi() -> None:
 
 @app.command()
 def demo(
-    port: int = 8000, once: bool = False, platforms: int = 40, records: int = 20_000,
-    dir: Path = Path("hutong-demo"), as_json: Json = False,
+    port: int = 8000, once: bool = False, platforms: Annotated[int, typer.Option(min=1, max=40)] = 40,
+    records: Annotated[int, typer.Option(min=1)] = 20_000, dir: Path = Path("hutong-demo"), as_json: Json = False,
 ) -> None:  # fmt: skip
-    """A hub and some forty real HTTP platforms, harvested before your eyes."""
+    """A hub and forty real HTTP platforms of every kind, harvested before your eyes (docs/demo.md)."""
     from app.demo.show import show
 
     sys.exit(show(port=port, once=once, platforms=platforms, records=records, folder=dir, as_json=as_json))

@@ -1,6 +1,7 @@
 """Runs the demonstration: platforms, hub and worker; live progress, then the sums."""
 
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -28,15 +29,18 @@ from app.harvest.worker import Worker
 from app.main import create, engine
 from app.monitor import status
 from app.platforms import service as platforms_service
+from app.protocol.errors import BadRequest
 from app.settings import Settings
 
 EVERY_S = 3600
+MARK = "made-by-hutong-demo"
 
 
 def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, as_json: bool) -> int:
     """The whole demonstration; 0 when every sum adds up."""
     started = time.monotonic()
-    shutil.rmtree(folder, ignore_errors=True)
+    listener = _listener(port)
+    _emptied(folder)
     settings = Settings(
         data_dir=folder, fetch_allow="127.0.0.0/8", database_url="", public_url=f"http://127.0.0.1:{port}"
     )
@@ -47,7 +51,7 @@ def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, a
         assert peers.stdout is not None
         described = orjson.loads(peers.stdout.readline())
         _register(settings, database, described)
-        _serve(settings, port)
+        _serve(settings, listener)
         worker = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=8, idle_s=0.1)
         worker.start()
         try:
@@ -86,9 +90,30 @@ def _upload(settings: Settings, connection: Connection, feed: int, peer: dict[st
     uploads.keep(connection, settings.files, staged, feed, "catalogue.xlsx")
 
 
-def _serve(settings: Settings, port: int) -> None:
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=port, log_level="error"))
-    threading.Thread(target=server.run, daemon=True).start()
+def _listener(port: int) -> socket.socket:
+    """The port, taken before anything else is done. Raises BadRequest."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise BadRequest(f"port {port}: {error.strerror}; choose another with --port") from None
+    return listener
+
+
+def _emptied(folder: Path) -> None:
+    """A folder of our own, empty; what no demonstration has made is never deleted. Raises BadRequest."""
+    if folder.exists() and not (folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))):
+        raise BadRequest(f"{folder} is not empty and no demonstration's; name another folder with --dir")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), log_level="error"))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
 
 
 def _rounds(database: Database, described: list[dict[str, Any]]) -> None:
