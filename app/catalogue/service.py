@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
-from app.catalogue import digests, originals, search
+from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import among, load, now, upsert
 from app.protocol.canonical import element
@@ -288,6 +288,10 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
             moved[old.terms, old.platform, old.feed_id] -= 1
         if row["live"]:
             moved[row["terms"], row["platform"], row["feed_id"]] += 1
+    by_terms: Counter[str] = Counter()
+    for (facets, _, _), by in moved.items():
+        by_terms[facets] += by
+    coverage.change(connection, by_terms)
     counted: Counter[str] = Counter()
     for kind, by in moved.items():
         for term in _counted(*kind):
