@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvicorn
+from rich.markup import escape
 
 from app import access_commands, looking, schema
 from app.access import keys
@@ -19,7 +20,7 @@ from app.catalogue import queries, search
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
-from app.harvest.discovery import configured, kinds, masked
+from app.harvest.discovery import configured, kinds, mapped, masked
 from app.harvest.worker import Worker, harvest_now
 from app.main import create, engine
 from app.monitor import status
@@ -49,7 +50,8 @@ def main() -> None:
     try:
         app()
     except HutongError as error:
-        screen.print(f"[red]{error.kind}[/]: {error.detail}", highlight=False)
+        # What a platform or a file says may hold square brackets, which are markup here.
+        screen.print(f"[red]{error.kind}[/]: {escape(error.detail)}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, BadRequest) else 1)
 
 
@@ -146,16 +148,17 @@ def _move_platform(code: str, state: str, reason: str | None) -> None:
 def feed_add(
     platform: Annotated[str, typer.Option()], name: Annotated[str, typer.Option()],
     connector: Annotated[str, typer.Option()], config: Annotated[str, typer.Option(help="JSON or @FILE")],
-    every: str = "15m", mapping: str | None = None, key: str | None = None,
+    every: str = "15m", mapping: Annotated[str | None, typer.Option(help="JSON or @FILE")] = None, key: str | None = None,
 ) -> None:  # fmt: skip
     """Register a feed; prints its id."""
     settings, database = _open()
     checked, hidden = masked(configured(connector, _document(config)))
+    chosen = mapped(connector, _document(mapping) if mapping else None)
     with database.write() as connection:
         print(
             feeds.register(
                 connection, platform=platform, name=name, connector=connector, config=checked, key=key,
-                mapping=_document(mapping) if mapping else None, every_s=_seconds(every), sealed=(keyring(settings), hidden),
+                mapping=chosen, every_s=_seconds(every), sealed=(keyring(settings), hidden),
             )
         )  # fmt: skip
 
@@ -359,10 +362,10 @@ def openapi() -> None:
 
 @app.command()
 def demo(
-    port: int = 8000, once: bool = False, platforms: int = 40, records: int = 20_000,
-    dir: Path = Path("hutong-demo"), as_json: Json = False,
+    port: int = 8000, once: bool = False, platforms: Annotated[int, typer.Option(min=1, max=40)] = 40,
+    records: Annotated[int, typer.Option(min=1)] = 20_000, dir: Path = Path("hutong-demo"), as_json: Json = False,
 ) -> None:  # fmt: skip
-    """A hub and some forty real HTTP platforms, harvested before your eyes."""
+    """A hub and forty real HTTP platforms of every kind, harvested before your eyes (docs/demo.md)."""
     from app.demo.show import show
 
     sys.exit(show(port=port, once=once, platforms=platforms, records=records, folder=dir, as_json=as_json))

@@ -20,8 +20,8 @@ from python_calamine import CalamineWorkbook
 
 from app import schema
 from app.db import Database
-from app.demo.catalogue import platforms as demo_platforms
 from app.demo.catalogue import records
+from app.demo.federation import platforms as demo_platforms
 from app.feeds import service as feeds
 from app.harvest.discovery import configured
 from app.harvest.fetch import Fetcher

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
-from app.demo.catalogue import DemoPlatform, platforms
-from app.demo.faces import MAPPING, face
+from app.demo.catalogue import DemoPlatform
+from app.demo.faces import Face, described, face
+from app.demo.federation import platforms
 
 
 def _handler(platform: DemoPlatform) -> type[BaseHTTPRequestHandler]:
-    made: list[Any] = []
+    made: list[Face] = []
     once = threading.Lock()
     asked = {"n": 0}
 
@@ -47,26 +48,17 @@ def _handler(platform: DemoPlatform) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _described(platform: DemoPlatform, base: str) -> dict[str, Any]:
-    config = {
-        "oai-pmh": {"base_url": f"{base}/oai"}, "ix": {"base_url": base},
-        "static-parts": {"manifest_url": f"{base}/data_version.json"},
-    }[platform.kind]  # fmt: skip
-    mapping = MAPPING if platform.kind == "static-parts" else None
-    return {**platform._asdict(), "base": base, "config": config, "mapping": mapping}
-
-
 def main(number: int, records: int) -> None:
     """Serves until standard input ends; one JSON line with all platforms when ready."""
-    described = []
+    told = []
     for platform in platforms(number, records):
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(platform))
-        described.append(_described(platform, f"http://127.0.0.1:{server.server_address[1]}"))
+        told.append(described(platform, f"http://127.0.0.1:{server.server_address[1]}"))
         if platform.fault == "down":
             server.server_close()
             continue
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(orjson.dumps(described).decode(), flush=True)
+    print(orjson.dumps(told).decode(), flush=True)
     sys.stdin.read()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 import connectors
+from app.protocol import mapping as crosswalk
 from app.protocol.connector import Connector
 from app.protocol.errors import BadRequest
 
@@ -46,3 +47,14 @@ def configured(kind: str, config: dict[str, Any]) -> Connector:
         errors = [{"pointer": "/".join(map(str, e["loc"])), "detail": e["msg"]} for e in error.errors()]
         named = "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors)
         raise BadRequest(f"configuration of {kind}: {named}", errors=errors) from None
+
+
+def mapped(kind: str, mapping: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A feed's mapping, checked. Raises BadRequest for a wrong one, and for none where the kind cannot do without."""
+    if mapping is not None:
+        crosswalk.checked(mapping)
+    elif kinds()[kind].needs_mapping:
+        raise BadRequest(
+            f"a feed of the kind {kind} needs a mapping (--mapping @FILE); `hutong probe URL` proposes one"
+        )
+    return mapping
