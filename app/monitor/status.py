@@ -17,12 +17,12 @@ from app.harvest.runs import day_of
 from app.harvest.tables import held, rejection, run, run_day
 from app.monitor.states import SEVERITY, Observation, State, counted, state, worst
 from app.platforms.tables import platform
-from app.protocol.errors import PeerThrottled, PeerUnavailable
+from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable
 from app.protocol.vocab import province_of
 from app.protocol.words import RunStatus
 
 DAY_US: Final = 86_400_000_000
-_PASSING: Final = frozenset({PeerUnavailable.kind, PeerThrottled.kind})
+_PASSING: Final = frozenset({PeerUnavailable.kind, PeerUnreachable.kind, PeerThrottled.kind})
 
 
 class Standing(NamedTuple):
