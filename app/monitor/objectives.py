@@ -70,7 +70,9 @@ def objectives(connection: Connection, feed_ids: Sequence[int]) -> dict[int, Obj
     month = _sums(connection, feed_ids, today - DAYS + 1)
     recent = _sums(connection, feed_ids, today - 1)
     terms = agreed(connection)
-    query = select(feed.c.id, feed.c.every_s, feed.c.succeeded_at, feed.c.state).where(among(connection, feed.c.id, feed_ids))
+    query = select(feed.c.id, feed.c.every_s, feed.c.succeeded_at, feed.c.state).where(
+        among(connection, feed.c.id, feed_ids)
+    )
     return {
         row.id: _objective(row, month.get(row.id, _NOTHING), recent.get(row.id, _NOTHING), terms.get(row.id), at)
         for row in connection.execute(query)
@@ -107,7 +109,7 @@ def _expected(row: Any, changes: int, within_s: int, at: int) -> int:
     if row.succeeded_at is None or row.state != "active":
         return 0
     overdue_s = (at - row.succeeded_at) // 1_000_000 - within_s
-    return max(0, min(changes, changes * overdue_s // (DAYS * 86_400)))
+    return max(0, min(changes, changes * int(overdue_s) // (DAYS * 86_400)))
 
 
 def _standing(changes: int, left: float, pace: float) -> Standing:
