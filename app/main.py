@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from app.catalogue.queries import value
@@ -16,7 +16,11 @@ from app.feeds import routes as uploads
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
+from app.monitor import routes as monitoring
 from app.monitor import status
+from app.monitor.alerts import Watch
+from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
+from app.monitor.metrics import Counts, Metrics, Requests
 from app.publish import docs, history, ix, jobs, oai, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json
@@ -35,6 +39,16 @@ def engine(settings: Settings, database: Database) -> Engine:
     return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
 
 
+def courier(settings: Settings) -> Courier:
+    """Who takes alerts to their routes, by the harvest's guarded client with shorter limits."""
+    fetcher = Fetcher(
+        allow=settings.fetch_allow, deadline_s=DEADLINE_S, max_bytes=ANSWER_BYTES, wire_max_bytes=ANSWER_BYTES
+    )
+    sender = settings.smtp_from or settings.admin_email
+    mail = MailServer.parse(settings.smtp_url)
+    return Courier(fetcher, mail, sender, settings.platform_name, settings.public_url, settings.locale)
+
+
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
@@ -43,7 +57,7 @@ def serving() -> FastAPI:
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
     """The hub; with its worker inside unless `harvest` is False."""
-    database = Database(settings.url)
+    database, counts = Database(settings.url), Counts()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,25 +65,36 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
             app.state.admin_key_hash = value(connection, "admin_key_hash")
         app.state.engine = engine(settings, database)
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
+        app.state.courier = courier(settings)
+        watch = Watch(
+            database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
+            each=lambda: counts.flush(database),
+        )  # fmt: skip
         if harvest:
             worker.start()
+        if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
+            watch.start()
         yield
+        if settings.alert_every_s:
+            await run_in_threadpool(watch.stop)
         if harvest:
             await run_in_threadpool(worker.stop)
+        app.state.courier.fetcher.close()
         app.state.engine.fetcher.close()
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console):
+    for room in (uploads, jobs, history, rest, monitoring, ix, snapshots, oai, docs, console):
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
-    _operations(app)
+    app.add_middleware(Requests, counts=counts)
+    _operations(app, Metrics(database, settings.data_dir, counts))
     return app
 
 
-def _operations(app: FastAPI) -> None:
+def _operations(app: FastAPI, figures: Metrics) -> None:
     @app.get("/healthz", tags=["operations"])
     def healthz() -> Response:
         """The process is alive."""
@@ -82,5 +107,5 @@ def _operations(app: FastAPI) -> None:
 
     @app.get("/metrics", tags=["operations"])
     def metrics() -> Response:
-        """Prometheus."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        """Prometheus; the same figures from every process of the hub, at most ten seconds old."""
+        return Response(figures.page(), media_type=CONTENT_TYPE_LATEST)

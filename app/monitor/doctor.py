@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, schema
-from app.db import metadata, now
+from app.db import Database, metadata, now
 from app.feeds.leases import HOST_LIMIT
 from app.feeds.tables import feed, host
 from app.harvest.guard import Allow
@@ -83,6 +84,24 @@ def _why(
     return "due", row.next_at or None, "waits for a worker"
 
 
+def examine(database: Database, settings: Settings) -> dict[str, Any]:
+    """`good`, the checks and why each feed waits; stops at the first thing without which nothing else can be asked."""
+    try:
+        with database.read() as connection:
+            schema_check = _schema(connection)
+            if not schema_check.good:
+                return _report([schema_check], [])
+            return _report([schema_check, *checks(connection, settings)], waits(connection))
+    except SQLAlchemyError as error:
+        said = f"{database.url.render_as_string(hide_password=True)}: {type(error).__name__}"
+        return _report([Check("database.reach", False, said, "check HUTONG_DATABASE_URL and the server")], [])
+
+
+def _report(found: list[Check], waiting: list[Wait]) -> dict[str, Any]:
+    good = all(check.good for check in found)
+    return {"good": good, "checks": [c._asdict() for c in found], "feeds": [w._asdict() for w in waiting]}
+
+
 def checks(connection: Connection, settings: Settings) -> list[Check]:
     """Database, clock, disk, settings, workers, alerts; each with its remedy."""
     return [
@@ -91,10 +110,14 @@ def checks(connection: Connection, settings: Settings) -> list[Check]:
     ]  # fmt: skip
 
 
-def _database(connection: Connection) -> Iterator[Check]:
+def _schema(connection: Connection) -> Check:
     current, head = schema.revisions(connection)
-    good = current == head and metadata.tables.keys() <= _tables(connection)
-    yield Check("database.schema", good, f"at {current}, this program needs {head}", "run `hutong init`")
+    missing = sorted(metadata.tables.keys() - set(inspect(connection).get_table_names()))
+    said = f"at {current}, this program needs {head}" + (f"; missing: {', '.join(missing[:5])}" if missing else "")
+    return Check("database.schema", current == head and not missing, said, "run `hutong init`")
+
+
+def _database(connection: Connection) -> Iterator[Check]:
     if connection.dialect.name == "sqlite":
         modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
         found = f"journal_mode={modes[0]}, synchronous={modes[1]}"
@@ -106,10 +129,6 @@ def _database(connection: Connection) -> Iterator[Check]:
     modes = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
     found = f"fsync={modes[0]}, synchronous_commit={modes[1]}"
     yield Check("database.durable", "off" not in modes, found, "acknowledged changes may be lost: turn both on")
-
-
-def _tables(connection: Connection) -> set[str]:
-    return set(inspect(connection).get_table_names())
 
 
 def _clock(connection: Connection) -> Check:

@@ -7,7 +7,7 @@ rise are rows of `metric_total`: runs and lags are added by each run's end, requ
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,7 +110,7 @@ class Metrics:
             yield from _totals(connection)
 
 
-def _gauge(name: str, text: str, values: Mapping[tuple[str, ...], float], labels: tuple[str, ...] = ()) -> Metric:
+def _gauge(name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...] = ()) -> Metric:
     family = GaugeMetricFamily(f"hutong_{name}", text, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)
@@ -119,8 +119,8 @@ def _gauge(name: str, text: str, values: Mapping[tuple[str, ...], float], labels
 
 def _feeds(connection: Connection) -> Iterator[Metric]:
     found = status.standings(connection)
-    by_level: Callable[[], dict[tuple[str, ...], float]] = lambda: {(v, s.value): 0 for v in LEVELS for s in State}
-    feeds, platforms = by_level(), by_level()
+    every = [(level, word.value) for level in LEVELS for word in State]
+    feeds, platforms = dict.fromkeys(every, 0), dict.fromkeys(every, 0)
     levels: dict[str, list[status.Standing]] = defaultdict(list)
     for one in found:
         feeds[one.level, one.state.value] += 1
