@@ -92,5 +92,5 @@ class Postbox:
         """`host:port` while it runs."""
         self._controller.start()
         assert self._controller.server is not None
-        yield "127.0.0.1:%d" % self._controller.server.sockets[0].getsockname()[1]
+        yield f"127.0.0.1:{self._controller.server.sockets[0].getsockname()[1]}"
         self._controller.stop()
