@@ -10,6 +10,7 @@ from app.db import now, plain
 from app.monitor.causes import Cause, Rule, Severity
 from app.monitor.notices import Event, drop, tell
 from app.monitor.tables import incident
+from app.monitor.wording import clean
 from app.protocol.errors import BadRequest, Conflict, NotFound
 
 PATIENCE_S: Final = 120  # a cause that is gone for so long is over: what goes on and off is one incident
@@ -46,7 +47,7 @@ def _values(cause: Cause) -> dict[str, Any]:
     named = orjson.dumps(sorted(cause.feeds)).decode()
     return {
         "rule": cause.rule, "blame": cause.blame, "severity": cause.severity, "feeds": named,
-        "feed_count": len(cause.feeds), "detail": cause.detail[:1000],
+        "feed_count": len(cause.feeds), "detail": clean(cause.detail, 1000),
     }  # fmt: skip
 
 

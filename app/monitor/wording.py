@@ -32,31 +32,33 @@ SEVERITIES: Final[dict[str, tuple[str, str]]] = {
     Severity.DECISION: ("待决定", "decision"),
 }
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_MARKUP: Final = re.compile(r"([\\`*_\[\]<>#|~@])")
+# Bots read differing parts of Markdown and not all know a backslash: what means something to one looks alike but is not.
+_MARKUP: Final = str.maketrans("\\`*_[]<>#|~@", "＼＇＊＿［］＜＞＃｜～＠") | {ord(":"): "："}
 
 
 class Message(NamedTuple):
-    """One message: a subject of one line, lines for people, the same for programs."""
+    """One message: a subject of one line, lines for people, the same for programs, and where to look."""
 
     id: str
     subject: str
     lines: Sequence[str]
     data: dict[str, Any]
+    link: str
 
     def text(self) -> str:
         """For a mail."""
-        return "\n".join([self.subject, "", *self.lines, ""])
+        return "\n".join([self.subject, "", *self.lines, self.link, ""])
 
     def markdown(self, limit_bytes: int) -> str:
         """For a bot; cut at a line so that it stays below so many bytes of UTF-8. What sources wrote formats nothing,
         links nowhere and calls nobody."""
-        kept = f"**{_plain_markdown(self.subject)}**"
+        kept, end = f"**{self.subject.translate(_MARKUP)}**", f"\n\n{self.link}"
         for line in self.lines:
-            longer = f"{kept}\n\n- {_plain_markdown(line)}"
-            if len(longer.encode()) > limit_bytes - 4:
-                return f"{kept}\n…"
+            longer = f"{kept}\n\n- {line.translate(_MARKUP)}"
+            if len(longer.encode()) + len(end.encode()) > limit_bytes - 8:
+                return f"{kept}\n\n…{end}"
             kept = longer
-        return kept
+        return kept + end
 
 
 def message(rows: Sequence[Any], id: str, name: str, url: str, locale: str) -> Message:
@@ -65,23 +67,19 @@ def message(rows: Sequence[Any], id: str, name: str, url: str, locale: str) -> M
     lines = [_line(row, lang) for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
         lines.append((f"另有 {len(rows) - SHOWN} 项", f"and {len(rows) - SHOWN} more")[lang])
-    lines.append(f"{url.rstrip('/')}/")
-    return Message(id, _subject(rows, name, lang), lines, {"incidents": [_data(row) for row in rows]})
+    data = {"incidents": [_data(row) for row in rows]}
+    return Message(id, _subject(rows, name, lang), lines, data, f"{url.rstrip('/')}/")
 
 
 def trial(id: str, name: str, url: str, locale: str) -> Message:
     """What `test` sends."""
     words = ("告警通道测试", "test of an alert route")["en" in locale[:2]]
-    return Message(id, f"[{clean(name)}] {words}", [f"{url.rstrip('/')}/"], {"test": True, "incidents": []})
+    return Message(id, f"[{clean(name)}] {words}", [words], {"test": True, "incidents": []}, f"{url.rstrip('/')}/")
 
 
-def clean(text: str) -> str:
-    """One line without controls and marks of direction, at most LINE characters."""
-    return _CONTROLS.sub(" ", text)[:LINE]
-
-
-def _plain_markdown(line: str) -> str:
-    return _MARKUP.sub(r"\\\1", line)
+def clean(text: str, limit: int = LINE) -> str:
+    """One line without controls and marks of direction, at most `limit` characters."""
+    return _CONTROLS.sub(" ", text)[:limit]
 
 
 def _subject(rows: Sequence[Any], name: str, lang: int) -> str:

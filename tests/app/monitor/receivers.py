@@ -1,5 +1,6 @@
 """Real receivers on loopback: an HTTP server that keeps what is posted, and an SMTP server that keeps letters."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,13 @@ class Receiver:
         self._server.server_close()
 
 
+def _free_port() -> int:
+    """The controller connects to the number it was given, so 0 will not do."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Postbox:
     """An SMTP server; with a password it takes letters only from who knows it. `refuses` are recipients it does not."""
 
@@ -65,7 +73,7 @@ class Postbox:
         self.refuses = refuses
         self._password = password
         self._controller = Controller(
-            self, hostname="127.0.0.1", port=0, auth_required=bool(password), auth_require_tls=False,
+            self, hostname="127.0.0.1", port=_free_port(), auth_required=bool(password), auth_require_tls=False,
             authenticator=self._known if password else None,
         )  # fmt: skip
 
@@ -91,6 +99,5 @@ class Postbox:
     def serving(self) -> Iterator[str]:
         """`host:port` while it runs."""
         self._controller.start()
-        assert self._controller.server is not None
-        yield f"127.0.0.1:{self._controller.server.sockets[0].getsockname()[1]}"
+        yield f"127.0.0.1:{self._controller.port}"
         self._controller.stop()
