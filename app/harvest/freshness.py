@@ -18,17 +18,16 @@ from app.catalogue.tables import record
 from app.db import accumulate
 from app.feeds.tables import feed
 from app.harvest.runs import day_of
-from app.harvest.tables import FRESHNESS, freshness_day, metric_total, objective, run
+from app.harvest.tables import FRESHNESS, freshness_day, objective, run
+from app.harvest.totals import BLAMES, HUB, SOURCE, add, blame
 from app.protocol.words import Job, RunStatus
 
-SOURCE, NETWORK, HUB = BLAMES = ("source", "network", "hub")
 PERIODS: Final = 2  # the default: visible within two of the feed's periods,
 LEAST_S: Final = 600  # but at least this,
 PERMILLE: Final = 950  # for so many of a thousand changes
 BUCKETS: Final = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 604_800)
 MEASURED: Final = 5_000  # changes of a run read one by one; of more, evenly spaced ones stand for the rest
 _LOOKS: Final = (Job.HARVEST, Job.FULL, Job.RECONCILE)
-_OURS: Final = ("hub.", "lease.", "request.", "net.address_forbidden")
 
 
 class Change(NamedTuple):
@@ -39,39 +38,22 @@ class Change(NamedTuple):
     weight: int
 
 
-def blame(kind: str) -> str:
-    """Whose fault an error of a run is: `source`, `network` or `hub` (the hub's code, settings or machine)."""
-    if kind.startswith(_OURS):
-        return HUB
-    return NETWORK if kind == "net.unreachable" else SOURCE
-
-
 def within(every_s: int) -> int:
     """Seconds in which a change is to be visible where nothing else was agreed."""
     return max(PERIODS * every_s, LEAST_S)
 
 
 def measure(connection: Connection, run_id: int) -> None:
-    """Adds an ended run to the counters and its changes to the feed's day: two statements, one more read if it changed
-    anything."""
+    """Adds an ended run's changes to its feed's day and to the counters; one read where it changed nothing."""
     row = connection.execute(select(run).where(run.c.id == run_id)).one()
-    fault = blame(row.error_kind) if row.error_kind else "none"
-    totals = Counter({f"run/{row.job}/{row.status}/{fault}": 1})
     if row.job == Job.HARVEST and row.created + row.changed and (look := _last_look(connection, row)) is not None:
-        _measure_changes(connection, row, look, totals)
-    add(connection, totals)
+        _measure_changes(connection, row, look)
 
 
-def add(connection: Connection, totals: Counter[str]) -> None:
-    """Adds to the shared counters, in the order of their names so that two writers never wait for each other in turn."""
-    rows = [{"name": name, "n": n} for name, n in sorted(totals.items()) if n]
-    if rows:
-        connection.execute(accumulate(connection, metric_total, ("name",), ("n",)), rows)
-
-
-def _measure_changes(connection: Connection, row: Any, look: Any, totals: Counter[str]) -> None:
+def _measure_changes(connection: Connection, row: Any, look: Any) -> None:
     limit_s = _agreed(connection, row.feed_id)
     day: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     guilty = f"late_{_guilty(connection, row, look)}"
     for change in _changes(connection, row, look.started_at):
         day.update({"changes": change.weight, "lag_s": change.lag_s * change.weight})
@@ -84,6 +66,7 @@ def _measure_changes(connection: Connection, row: Any, look: Any, totals: Counte
     key = {"feed_id": row.feed_id, "day": day_of(row.ended_at)}
     written = accumulate(connection, freshness_day, ("feed_id", "day"), FRESHNESS)
     connection.execute(written, [{**key, **{name: day[name] for name in FRESHNESS}}])
+    add(connection, totals)
 
 
 def _last_look(connection: Connection, row: Any) -> Any:

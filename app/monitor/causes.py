@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from app.harvest.freshness import HUB, NETWORK, SOURCE, blame
+from app.harvest.totals import HUB, NETWORK, SOURCE, blame
 from app.monitor.states import State
 
 

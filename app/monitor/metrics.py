@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db import Database, now
 from app.feeds.tables import feed
-from app.harvest.freshness import BUCKETS, add
+from app.harvest.freshness import BUCKETS
 from app.harvest.tables import metric_total
+from app.harvest.totals import add
 from app.monitor import alerts, incidents, objectives, status, system
 from app.monitor.states import State
 from app.monitor.tables import notice

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, delete, func, select
 from app.db import among, now, upsert
 from app.feeds.service import by_id
 from app.feeds.tables import feed
-from app.harvest.freshness import BLAMES, PERMILLE, agreed, within
+from app.harvest.freshness import PERMILLE, agreed, within
 from app.harvest.runs import day_of
 from app.harvest.tables import FRESHNESS, freshness_day, objective
+from app.harvest.totals import BLAMES
 from app.protocol.errors import BadRequest
 
 DAYS: Final = 30

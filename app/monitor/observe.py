@@ -7,9 +7,9 @@ from sqlalchemy import Connection, func, select
 
 from app.db import now
 from app.feeds.tables import feed, host
-from app.harvest.freshness import BLAMES
 from app.harvest.runs import day_of
 from app.harvest.tables import run_day
+from app.harvest.totals import BLAMES
 from app.monitor import objectives, status, system
 from app.monitor.causes import REFUSED_LEAST, Hub, Seen
 from app.monitor.objectives import Objective, Standing

@@ -13,9 +13,9 @@ from app.demo.faces import face
 from app.feeds import leases
 from app.feeds.tables import feed
 from app.harvest import freshness, runs
-from app.harvest.freshness import blame
 from app.harvest.runs import day_of
 from app.harvest.tables import FRESHNESS, freshness_day, run
+from app.harvest.totals import blame
 from app.monitor import objectives
 from app.monitor.objectives import DAYS, Standing
 from app.protocol.errors import BadRequest, HutongError, NotFound, PeerThrottled, PeerUnavailable, PeerUnreachable
