@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, desc, func, select, update
+from sqlalchemy import Connection, bindparam, desc, func, select, update
 
 from app.db import now, plain
 from app.monitor.causes import Cause, Rule, Severity
@@ -31,11 +31,13 @@ def reconcile(connection: Connection, causes: Sequence[Cause], patience_s: int =
     at = now(connection)
     query = select(incident).where(incident.c.open_cause.is_not(None))
     opened = {row.cause: row for row in connection.execute(query)}
+    renewed: list[tuple[Any, Cause]] = []
     for cause in causes:
         if (row := opened.pop(cause.key[:400], None)) is None:
             tell(connection, _open(connection, cause, at), cause.rule, Event.OPENED, at)
         else:
-            _renew(connection, row, cause, at)
+            renewed.append((row, cause))
+    _renew(connection, renewed, at)
     for row in opened.values():
         if at - row.seen_at >= patience_s * 1_000_000:
             over = update(incident).where(incident.c.id == row.id)
@@ -57,10 +59,25 @@ def _open(connection: Connection, cause: Cause, at: int) -> int:
     return int(connection.execute(incident.insert().returning(incident.c.id), row).scalar_one())
 
 
-def _renew(connection: Connection, row: Any, cause: Cause, at: int) -> None:
-    connection.execute(update(incident).where(incident.c.id == row.id).values(**_values(cause), seen_at=at))
-    if _RANK[cause.severity] < _RANK[Severity(row.severity)]:
-        tell(connection, row.id, cause.rule, Event.WORSENED, at)
+def _renew(connection: Connection, renewed: Sequence[tuple[Any, Cause]], at: int) -> None:
+    """What is still so is seen again, in one statement for all; what got worse is told."""
+    if not renewed:
+        return
+    rows = [{"key": row.id, "at": at, **{f"new_{k}": v for k, v in _values(cause).items()}} for row, cause in renewed]
+    connection.execute(_SEEN_AGAIN, rows)
+    for row, cause in renewed:
+        if _RANK[cause.severity] < _RANK[Severity(row.severity)]:
+            tell(connection, row.id, cause.rule, Event.WORSENED, at)
+
+
+_SEEN_AGAIN: Final = (
+    update(incident)
+    .where(incident.c.id == bindparam("key"))
+    .values(
+        seen_at=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in ("rule", "blame", "severity", "feeds", "feed_count", "detail")},
+    )
+)
 
 
 def acknowledge(connection: Connection, incident_id: int, by: str, note: str = "") -> dict[str, Any]:
