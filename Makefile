@@ -19,6 +19,9 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.depth
 	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.csv
 	$(BIN)/python -m benchmarks.csv_memory

@@ -5,6 +5,7 @@ import secrets
 import signal
 import sys
 import threading
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,6 +111,7 @@ def worker(concurrency: int = 64) -> None:
         watch.start()
     asked_to_end.wait()
     made.stop()
+    made.engine.close()
 
 
 @platform_app.command("add")
@@ -233,16 +235,16 @@ def connectors_list(name: str | None = None) -> None:
 def harvest(feed: str, full: bool = False, as_json: Json = False) -> None:
     """Harvest a feed now, in the foreground."""
     settings, database = _open()
-    report = harvest_now(engine(settings, database), feed, "full" if full else "harvest", settings.lease_s)
-    _report(report, as_json)
+    with closing(engine(settings, database)) as made:
+        _report(harvest_now(made, feed, "full" if full else "harvest", settings.lease_s), as_json)
 
 
 @app.command()
 def reconcile(feed: str, look: bool = False, as_json: Json = False) -> None:
     """Compare with the source by identifier and stamp, find what is missing, stale or left over; repair."""
     settings, database = _open()
-    report = harvest_now(engine(settings, database), feed, "compare" if look else "reconcile", settings.lease_s)
-    _report(report, as_json)
+    with closing(engine(settings, database)) as made:
+        _report(harvest_now(made, feed, "compare" if look else "reconcile", settings.lease_s), as_json)
 
 
 @app.command()

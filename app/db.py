@@ -68,7 +68,7 @@ def _sqlite_engine(url: str) -> Engine:
             "synchronous=FULL",
             "busy_timeout=60000",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            "cache_size=-32768",
             # Index pages are written by every page of a harvest: fewer checkpoints write them fewer times.
             "wal_autocheckpoint=8000",
         ):

@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from app.catalogue.queries import value
+from app.console import public
 from app.console import routes as console
 from app.console.assets import Assets
 from app.console.page import STATIC
 from app.db import Database
 from app.feeds import routes as uploads
+from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
@@ -21,7 +24,7 @@ from app.monitor import status
 from app.monitor.alerts import Watch
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
-from app.publish import docs, history, ix, jobs, oai, rest, snapshots
+from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots
 from app.settings import Settings
 from app.web import Reading, install, json
 
@@ -36,7 +39,8 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
 def courier(settings: Settings) -> Courier:
@@ -81,12 +85,16 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
             await run_in_threadpool(worker.stop)
         app.state.courier.fetcher.close()
         app.state.engine.fetcher.close()
+=======
+        app.state.engine.close()
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
     for room in (uploads, jobs, history, rest, monitoring, ix, snapshots, oai, docs, console):
+=======
+    for room in (uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, docs, public, console):
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     harvest: bool = True
+    parsers: int = Field(default=0, ge=0, le=64)
     harvest_threads: int = Field(default=8, ge=1, le=256)
     smtp_url: str = Field(default="", repr=False)
     smtp_from: str = ""

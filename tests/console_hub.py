@@ -106,7 +106,7 @@ def fill(hub: Hub) -> dict[str, str]:
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
         "runs": "/runs", "run": f"/runs/{failed}", "good run": "/runs/1", "quarantine": "/quarantine",
         "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
-        "held change": "/held/1", "search": "/search", "hostile search": "/search?platform=E-110000-66",
+        "held change": "/held/1", "search": "/search", "coverage": "/coverage", "hostile search": "/search?platform=E-110000-66",
         "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
         "problem": "/problems/record.title_missing", "missing": "/runs/999999",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app.catalogue import digests, queries
+from app.catalogue import coverage, digests, queries
+from app.catalogue.tables import coverage as coverage_table
 from app.catalogue.tables import record
 from app.db import Database
 from app.feeds import service as feeds
@@ -59,6 +60,9 @@ class Hub:
             total = sum(int.from_bytes(element(row.id, row.version, row.hash), "big") for row in live) % MODULUS
             assert digests.state(connection, "all") == (len(live), root(total, len(live)))
             assert queries.tallies(connection).get("live", 0) == len(live)
+            counted = coverage.cells(row.terms for row in live)
+            stored = {(c.edition, c.subject, c.grade): c.n for c in connection.execute(select(coverage_table)) if c.n}
+            assert stored == dict(counted)
 
     def live(self) -> int:
         """Live records."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
-from app.catalogue import digests, originals, search
+from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import among, load, now, upsert
 from app.protocol.canonical import element
@@ -69,8 +69,8 @@ _KNOWN = (
     record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
     record.c.source_hash, record.c.stamp, record.c.live, record.c.subject, record.c.terms, record.c.platform,
 )  # fmt: skip
-_COLUMNS = tuple(column.name for column in record.c)
-_values = itemgetter(*_COLUMNS)
+COLUMNS = tuple(column.name for column in record.c)
+_values = itemgetter(*COLUMNS)
 
 
 _FORWARD = (
@@ -203,7 +203,7 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
     _archive(connection, changes)
     _place(connection, changes)
-    load(connection, "record", _COLUMNS, [_values(change.row) for change in changes], ("id",))
+    load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
 
 
@@ -288,6 +288,10 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
             moved[old.terms, old.platform, old.feed_id] -= 1
         if row["live"]:
             moved[row["terms"], row["platform"], row["feed_id"]] += 1
+    by_terms: Counter[str] = Counter()
+    for (facets, _, _), by in moved.items():
+        by_terms[facets] += by
+    coverage.change(connection, by_terms)
     counted: Counter[str] = Counter()
     for kind, by in moved.items():
         for term in _counted(*kind):

@@ -84,6 +84,17 @@ tally = Table(
     sqlite_with_rowid=False,
 )
 
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("edition", String(64), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("grade", String(16), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+    comment="live records by edition, subject and grade, as far as our lists know them; '' where a record names none",
+)
+
 departure = Table(
     "departure",
     metadata,

@@ -53,6 +53,12 @@ class Engine:
     rules: str = ""
     files: Path = Path()
 
+    def close(self) -> None:
+        """Gives connections back and ends the processes beside, if there are any."""
+        self.fetcher.close()
+        if (end := getattr(self.prepare, "close", None)) is not None:
+            end()
+
 
 class Run(NamedTuple):
     """One run of a feed under its lease."""

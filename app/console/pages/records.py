@@ -8,11 +8,14 @@ from sqlalchemy import Connection
 
 from app.catalogue import queries
 from app.catalogue.browse import browse
+from app.clock import iso
 from app.harvest import runs
 from app.platforms import service as platforms
 from app.protocol import jsonld, vocab
 from app.protocol.errors import NotFound
 from app.protocol.record import restore
+from app.protocol.syndication import rendering
+from app.settings import Settings
 
 ROWS = 20
 FACETS = ("stage", "grade", "subject", "edition", "type", "language", "platform")
@@ -67,6 +70,19 @@ def search(connection: Connection, query: Search, lang: str) -> dict[str, Any]:
         "next": hits.before,
         "names": names,
     }
+
+
+def atom(connection: Connection, query: Search, asked: str, settings: Settings) -> bytes:
+    """The newest hits as an Atom feed; each entry is dated by its newest change."""
+    terms = [f"{name}={code}" for name, code in query.chosen().items()]
+    rows = browse(connection, words=query.q, terms=terms, before=None, limit=ROWS).rows
+    address = f"{settings.public_url}/search.atom{'?' if asked else ''}{asked}"
+    newest = max((row.modified_at for row in rows), default=0)
+    about = {
+        "id": address, "self": address, "title": query.q or settings.platform_name, "author": settings.platform_name,
+        "updated": iso(newest),
+    }  # fmt: skip
+    return rendering.render(about, [(restore(bytes(row.document)), iso(row.modified_at)) for row in rows])
 
 
 def _count(counts: Mapping[str, int], chosen: Mapping[str, str], words: bool) -> int:

@@ -19,6 +19,8 @@ from app.console.regions import places
 from app.console.scripts import language_of
 from app.harvest.inspection import broken_at
 from app.protocol import vocab
+from app.protocol.connector import Response
+from connectors.syndication import Syndication
 from tests.console_hub import HOSTILE, KEY, Served
 
 
@@ -252,3 +254,24 @@ def test_an_excerpt_is_bounded_and_hides_nothing() -> None:
 )  # fmt: skip
 def test_a_text_is_marked_with_the_language_of_its_script(text: str, declared: tuple[str, ...], tag: str) -> None:
     assert language_of(text, declared) == tag
+
+
+def test_coverage_counts_each_cell_and_names_the_gaps(hub: Served) -> None:
+    shown = httpx.get(f"{hub.url}/coverage").text
+    cells = re.findall(r'<td class="(gap|thin|full)">', shown)
+    assert cells
+    first = re.search(r'<a href="(/search[?]subject=[^"]+)">([0-9,]+)</a>', shown)
+    assert first
+    results = httpx.get(hub.url + first[1].replace("&amp;", "&")).text
+    assert f"{first[2]} 条资源" in results
+    assert cells.count("gap") == shown.count("<span>空缺</span>")
+
+
+def test_a_search_is_a_feed_that_our_own_reader_understands(hub: Served) -> None:
+    answer = httpx.get(f"{hub.url}/search.atom")
+    assert answer.headers["content-type"].startswith("application/atom+xml")
+    feed = Syndication.model_validate({"feed_url": f"{hub.url}/search.atom"})
+    read = next(iter(feed.read({}, Response.of(answer.content, url=f"{hub.url}/search.atom"))))
+    drafts = list(feed.parse(read.entries, read.context))
+    assert drafts
+    assert all(isinstance(draft, dict) and draft["title"] for draft in drafts)
