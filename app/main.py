@@ -84,17 +84,15 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         if harvest:
             await run_in_threadpool(worker.stop)
         app.state.courier.fetcher.close()
-        app.state.engine.fetcher.close()
-=======
         app.state.engine.close()
         database.close()
 
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads, jobs, history, rest, monitoring, ix, snapshots, oai, docs, console):
-=======
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, resourcesync, docs, public, console):
+    for room in (
+        uploads, jobs, history, rest, monitoring, ix, snapshots, oai, resourcesync, docs, public, console,
+    ):  # fmt: skip
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)
