@@ -22,6 +22,7 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.depth
+	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.csv
 	$(BIN)/python -m benchmarks.csv_memory
 

@@ -114,6 +114,14 @@ def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Seq
     )
 
 
+def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:
+    """`INSERT ... ON CONFLICT (keys) DO UPDATE` that adds to the columns, for executemany with a list of rows."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    added = {name: table.c[name] + statement.excluded[name] for name in columns}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=added)
+
+
 def insert_missing(connection: Connection, table: Any) -> Any:
     """`INSERT ... ON CONFLICT DO NOTHING`, for executemany with a list of rows."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert

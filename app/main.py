@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from app.access import clerk
@@ -26,6 +26,10 @@ from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
+from app.monitor import routes as monitoring
+from app.monitor.alerts import Watch
+from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
+from app.monitor.metrics import Counts, Metrics, Requests
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
@@ -45,6 +49,16 @@ def engine(settings: Settings, database: Database) -> Engine:
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
+def courier(settings: Settings) -> Courier:
+    """Who takes alerts to their routes, by the harvest's guarded client with shorter limits."""
+    fetcher = Fetcher(
+        allow=settings.fetch_allow, deadline_s=DEADLINE_S, max_bytes=ANSWER_BYTES, wire_max_bytes=ANSWER_BYTES
+    )
+    sender = settings.smtp_from or settings.admin_email
+    mail = MailServer.parse(settings.smtp_url)
+    return Courier(fetcher, mail, sender, settings.platform_name, settings.public_url, settings.locale)
+
+
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
@@ -53,20 +67,30 @@ def serving() -> FastAPI:
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
     """The hub; with its worker inside unless `harvest` is False."""
-    database = Database(settings.url)
+    database, counts = Database(settings.url), Counts()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = engine(settings, database)
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
+        app.state.courier = courier(settings)
+        watch = Watch(
+            database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
+            each=lambda: counts.flush(database),
+        )  # fmt: skip
         if harvest:
             worker.start()
         keeper = clerk.Clerk(database, app.state.gate)
         keeper.start()
+        if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
+            watch.start()
         yield
+        if settings.alert_every_s:
+            await run_in_threadpool(watch.stop)
         await run_in_threadpool(keeper.stop)
         if harvest:
             await run_in_threadpool(worker.stop)
+        app.state.courier.fetcher.close()
         app.state.engine.close()
         database.close()
 
@@ -78,28 +102,18 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (
-        access,
-        uploads,
-        jobs,
-        history,
-        rest,
-        vocab,
-        ix,
-        snapshots,
-        oai,
-        resourcesync,
-        everybody,
-        console,
+        access, uploads, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody, console,
         account,
-    ):
+    ):  # fmt: skip
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
-    _operations(app)
+    app.add_middleware(Requests, counts=counts)
+    _operations(app, Metrics(database, settings.data_dir, counts))
     return app
 
 
-def _operations(app: FastAPI) -> None:
+def _operations(app: FastAPI, figures: Metrics) -> None:
     @app.get("/healthz", tags=["operations"], dependencies=[public()])
     def healthz() -> Response:
         """The process is alive."""
@@ -112,5 +126,5 @@ def _operations(app: FastAPI) -> None:
 
     @app.get("/metrics", tags=["operations"], dependencies=[requires(Scope.OPS_READ)])
     def metrics() -> Response:
-        """Prometheus; the scraper's key goes into `authorization` of its job."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        """Prometheus; the same figures from every process, at most ten seconds old. The scraper's key is a bearer."""
+        return Response(figures.page(), media_type=CONTENT_TYPE_LATEST)

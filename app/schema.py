@@ -4,6 +4,9 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 import migrations
 from app.db import Database
@@ -19,6 +22,12 @@ def downgrade(database: Database, revision: str = "base") -> None:
     """Migrates down."""
     with database.write() as connection:
         command.downgrade(_config(connection), revision)
+
+
+def revisions(connection: Connection) -> tuple[str | None, str | None]:
+    """The database's revision (None before the first) and the one that this program needs."""
+    needed = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision(), needed
 
 
 def _config(connection: object) -> Config:

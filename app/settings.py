@@ -3,6 +3,7 @@
 import secrets
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +15,7 @@ from app.protocol.rules import selected
 class Settings(BaseSettings):
     """What a deployment may change. Zero settings start a hub on SQLite in ./hutong-data."""
 
-    model_config = SettingsConfigDict(env_prefix="HUTONG_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HUTONG_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str = ""
     data_dir: Path = Path("hutong-data")
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     harvest: bool = True
     parsers: int = Field(default=0, ge=0, le=64)
     harvest_threads: int = Field(default=8, ge=1, le=256)
+    smtp_url: str = Field(default="", repr=False)
+    smtp_from: str = ""
+    alert_every_s: float = Field(default=60, ge=0)
     log_format: str = "text"
     locale: str = "zh-CN"
 
@@ -59,6 +63,14 @@ class Settings(BaseSettings):
         except BadRequest as error:
             raise ValueError(error.detail) from None
         return policy
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server_named(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("smtp", "smtps", "smtp+plain") or not parts.hostname or parts.port == 0):
+            raise ValueError("write smtp://user:password@host:587, smtps://... or smtp+plain://... (no encryption)")
+        return url
 
     @cached_property
     def url(self) -> str:

@@ -30,8 +30,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 class Needs:
     """What a route needs: a scope, a signed-in person, or nothing."""
 
-    def __init__(self, scope: Scope | None = None, *, person: bool = False) -> None:
-        self.scope, self.person = scope, person
+    def __init__(self, scope: Scope | None = None, *, person: bool = False, whole: bool = False) -> None:
+        self.scope, self.person, self.whole = scope, person, whole
 
     @property
     def public(self) -> bool:
@@ -69,15 +69,20 @@ class Needs:
         if self.person and principal.session:
             return
         if self.scope is not None and principal.has(self.scope):
+            if self.whole and not principal.rows.everything:
+                raise Forbidden("this is about the whole hub; your rights are about a part of it")
             return
         if principal.name == "anonymous" or self.scope is None:
             raise Unauthorized()
         raise Forbidden(f"this needs the scope {self.scope}")
 
 
-def requires(scope: Scope) -> Any:
-    """A dependency for a route that needs this scope. Raises Unauthorized, Forbidden, QuotaExceeded, Unavailable."""
-    return Depends(Needs(scope))
+def requires(scope: Scope, *, whole: bool = False) -> Any:
+    """A dependency for a route that needs this scope, with `whole` over every platform: for what belongs to none.
+
+    Raises Unauthorized, Forbidden, QuotaExceeded, Unavailable.
+    """
+    return Depends(Needs(scope, whole=whole))
 
 
 def signed_in() -> Any:

@@ -25,7 +25,7 @@ import httpx
 
 from app.harvest.guard import Allow, Resolver, check_answers, check_url, is_address, parse_url, port_of
 from app.protocol.connector import Request, Response
-from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
 
 HOPS = 3
 PER_HOST = 2
@@ -165,7 +165,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address that answers. Raises AddressForbidden, PeerUnavailable."""
+        """A connection to the first address that answers. Raises AddressForbidden, PeerUnreachable, PeerUnavailable."""
         budget = self._current.get()
         answers = [host] if is_address(host) else self._resolve(host, port, budget.left(timeout))
         check_answers(host, port, answers, self._allow)
@@ -176,18 +176,21 @@ class _Backend(httpcore.NetworkBackend):
                 return _Stream(stream, self._current)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
-        raise PeerUnavailable(f"{host}:{port} cannot be reached: {last or 'the name has no address'}") from last
+        # A refused connection was answered: the machine is there, its service is not.
+        refused = last is not None and isinstance(last.__cause__, ConnectionRefusedError)
+        failure = PeerUnavailable if refused else PeerUnreachable
+        raise failure(f"{host}:{port} cannot be reached: {last or 'the name has no address'}") from last
 
     def _resolve(self, host: str, port: int, seconds: float) -> list[str]:
-        """Every address of the name, once. Raises PeerUnavailable: none, or none in time."""
+        """Every address of the name, once. Raises PeerUnreachable: none, or none in time."""
         found: list[list[str] | Exception] = []
         thread = threading.Thread(target=_keep, args=(found, self._resolver, host, port), daemon=True)
         thread.start()
         thread.join(seconds)
         if not found:
-            raise PeerUnavailable(f"{host} could not be resolved within {seconds:.0f} s")
+            raise PeerUnreachable(f"{host} could not be resolved within {seconds:.0f} s")
         if isinstance(found[0], Exception):
-            raise PeerUnavailable(f"{host} could not be resolved: {found[0]}") from found[0]
+            raise PeerUnreachable(f"{host} could not be resolved: {found[0]}") from found[0]
         return found[0]
 
 

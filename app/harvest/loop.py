@@ -11,7 +11,7 @@ from app.access import secrets
 from app.feeds import leases
 from app.feeds.leases import Lease
 from app.feeds.service import owner
-from app.harvest import brake, runs
+from app.harvest import brake, freshness, runs
 from app.harvest.discovery import unmasked
 from app.harvest.pages import Engine, Run, ahead, steps
 from app.harvest.prepare import Source, reading
@@ -84,5 +84,6 @@ def _finish(engine: Engine, lease: Lease, run_id: int, error: HutongError | None
         if error is None:
             brake.settle(connection, lease.feed_id, run_id, engine.brake)
         runs.end(connection, run_id, error)
+        freshness.measure(connection, run_id)
         leases.release(connection, lease, succeeded=error is None)
         return runs.by_id(connection, run_id)

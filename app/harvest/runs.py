@@ -8,6 +8,7 @@ from sqlalchemy import Connection, desc, select, update
 from app.catalogue.service import Outcome
 from app.db import insert_missing, now, plain
 from app.feeds.service import mine
+from app.harvest import totals
 from app.harvest.tables import COUNTS, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
@@ -72,6 +73,7 @@ def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
     if error is not None:
         values |= {"error_kind": error.kind[:64], "error": error.detail[:2000]}
     connection.execute(update(run).where(run.c.id == run_id).values(values))
+    totals.ended(connection, row.job, status, error.kind if error is not None else None)
     return status
 
 

@@ -6,6 +6,8 @@ from app.db import metadata
 
 COUNTS = ("created", "changed", "unchanged", "rejected", "tombstoned", "held", "duplicate")
 
+FRESHNESS = ("changes", "late", "late_source", "late_network", "late_hub", "stamped", "lag_s")
+
 run = Table(
     "run",
     metadata,
@@ -41,6 +43,35 @@ run_day = Table(
     Index("run_day_feed", "feed_id", "day"),
     comment="ended runs by feed and day of UTC+8 (days since 1970), kept by the writer: strips read no run",
     info={"tenant": True},
+)
+
+objective = Table(
+    "objective",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("within_s", Integer, nullable=False),
+    Column("permille", Integer, nullable=False),
+    Column("agreed_at", BigInteger, nullable=False),
+    comment="what was agreed with a platform where it is not the default (app/harvest/freshness.py)",
+)
+
+freshness_day = Table(
+    "freshness_day",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    *(Column(name, BigInteger, nullable=False, default=0) for name in FRESHNESS),
+    Index("freshness_day_day", "day"),
+    sqlite_with_rowid=False,
+    comment="changes that became visible by feed and day of UTC+8, how many of them late and through whom; lag in seconds",
+)
+
+metric_total = Table(
+    "metric_total",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    comment="counters that only rise, shared by all processes (app/monitor/metrics.py)",
 )
 
 rejection = Table(

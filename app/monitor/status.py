@@ -18,12 +18,12 @@ from app.harvest.runs import day_of
 from app.harvest.tables import held, rejection, run, run_day
 from app.monitor.states import SEVERITY, Observation, State, counted, state, worst
 from app.platforms.tables import platform
-from app.protocol.errors import PeerThrottled, PeerUnavailable
+from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable
 from app.protocol.vocab import province_of
 from app.protocol.words import RunStatus
 
 DAY_US: Final = 86_400_000_000
-_PASSING: Final = frozenset({PeerUnavailable.kind, PeerThrottled.kind})
+_PASSING: Final = frozenset({PeerUnavailable.kind, PeerUnreachable.kind, PeerThrottled.kind})
 
 
 class Standing(NamedTuple):
@@ -181,7 +181,7 @@ def queue(connection: Connection, at: int) -> dict[str, int]:
     return {"queue": number, "queue_age_s": (at - oldest) // 1_000_000 if oldest else 0, "running": running}
 
 
-def feeds_status(connection: Connection) -> list[dict[str, Any]]:
+def feeds_status(connection: Connection, found: Iterable[Standing] | None = None) -> list[dict[str, Any]]:
     """Feeds with word, lag in seconds and last error for programs; those that need a person first."""
     counts = tallies(connection)
     return [
@@ -192,7 +192,7 @@ def feeds_status(connection: Connection) -> list[dict[str, Any]]:
             "records": counts.get(f"feed={one.feed}", 0), "last_run": one.run, "last_status": one.run_status,
             "error": {"kind": one.error_kind, "detail": one.error} if one.error_kind else None,
         }
-        for one in standings(connection)
+        for one in (standings(connection) if found is None else found)
     ]  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def document(connection: Connection) -> dict[str, Any]:
     """`/api/v1/status`: the wall for programs."""
     found = standings(connection)
     groups = {by: [_plain(one) for one in grouped(found, by)] for by in ("level", "province")}
-    return {"items": feeds_status(connection), "next": None, "figures": figures(connection), "groups": groups}
+    return {"items": feeds_status(connection, found), "next": None, "figures": figures(connection), "groups": groups}
 
 
 def _plain(one: Group) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def system(connection: Connection, data_dir: Path) -> dict[str, Any]:
         "workers": workers(connection, at),
         "parked": parked(connection, at),
         "database": _database(connection),
-        "disk": _disk(data_dir),
+        "disk": disk(data_dir),
         "head": head(connection),
         "epoch": epoch(connection),
         "python": machine.python_version(),
@@ -69,7 +69,8 @@ def _database(connection: Connection) -> dict[str, Any]:
     return {"kind": connection.dialect.name, "release": release, "bytes": connection.execute(text(query)).scalar_one()}
 
 
-def _disk(folder: Path) -> dict[str, int]:
+def disk(folder: Path) -> dict[str, int]:
+    """Bytes in all and free where a folder is, or would be made."""
     found = next((place for place in (folder, *folder.resolve().parents) if place.exists()), Path("/"))
     usage = shutil.disk_usage(found)
     return {"total": usage.total, "free": usage.free}

@@ -6,6 +6,7 @@ HutongError
     QuotaExceeded 429 the caller waits wait_s
   PeerError           a platform is at fault                       (blame theirs)
     PeerUnavailable   try again later, with backoff
+      PeerUnreachable the network between us, not the platform: no address, no way, no answer to a connection
     PeerThrottled     the platform named a time: wait_s
     PeerRefused       it will not serve us (401, 403, 404 ...): a person must look
     PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
@@ -135,6 +136,12 @@ class PeerUnavailable(PeerError):
 
     kind = "peer.unavailable"
     retry = True
+
+
+class PeerUnreachable(PeerUnavailable):
+    """The platform could not be reached at all: its name has no address, or no connection came about in time."""
+
+    kind = "net.unreachable"
 
 
 class PeerThrottled(PeerError):

@@ -12,12 +12,13 @@ from app.catalogue import tables as catalogue
 from app.db import metadata
 from app.feeds import tables as feeds
 from app.harvest import tables as harvest
+from app.monitor import tables as monitor
 from app.platforms import tables as platforms
 
 revision = "0001"
 down_revision = None
 
-ROOMS = (access, platforms, feeds, catalogue, harvest)
+ROOMS = (access, platforms, feeds, catalogue, harvest, monitor)
 
 
 def upgrade() -> None:

@@ -51,6 +51,8 @@ def allowed(need: Needs, column: str) -> bool:
         return True
     if need.person:
         return column not in ("anonymous", "key")
+    if need.whole and column in ("key", "platform-manager", "vendor"):
+        return False  # their rows are those of some platforms
     scopes = {"anonymous": {Scope.CATALOGUE_READ}, "key": PLATFORM_SCOPES}
     return need.scope in (scopes[column] if column in scopes else GRANTS[Role(column)])
 
@@ -59,7 +61,7 @@ def table(found: dict[str, Needs]) -> str:
     """The table as it stands in docs/security.md."""
     lines = ["| route | needs | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for route, need in sorted(found.items(), key=lambda item: item[0].split()[::-1]):
-        word = need.scope or ("signed in" if need.person else "public")
+        word = (need.scope or ("signed in" if need.person else "public")) + (", whole hub" if need.whole else "")
         cells = " | ".join("●" if allowed(need, column) else "–" for column in COLUMNS)
         lines.append(f"| `{route}` | {word} | {cells} |")
     return "\n".join(lines)
