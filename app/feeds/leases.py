@@ -59,7 +59,10 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lea
 def hold(connection: Connection, lease: Lease, **values: Any) -> None:
     """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on."""
     until = now(connection) + lease.seconds * 1_000_000
-    mine = update(feed).where(feed.c.id == lease.feed_id, feed.c.fence == lease.fence)
+    # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
+    mine = update(feed).where(
+        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner
+    )
     if connection.execute(mine.values(lease_until=until, **values)).rowcount != 1:
         raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker")
 

@@ -259,3 +259,16 @@ def test_a_run_that_died_after_its_last_page_is_only_ended(database: Database) -
         report = harvest(engine, lease, known)
     assert (report["run"], report["status"], report["seen"]) == (run, "done", 0)
     assert len(peer.asked) == asked
+
+
+def test_a_heartbeat_after_the_release_takes_nothing(database: Database) -> None:
+    """The beat of a run that has just ended must not hold the feed for an owner that is gone."""
+    feed = Hub(database).feed("oai-pmh", {"base_url": "http://127.0.0.1:1/oai"})
+    with database.write() as connection:
+        lease = leases.claim(connection, feed, owner(), 60)
+        assert lease is not None
+        leases.release(connection, lease, succeeded=True)
+    with pytest.raises(LeaseLost), database.write() as connection:
+        leases.hold(connection, lease)
+    with database.write() as connection:
+        assert leases.claim(connection, feed, owner(), 60) is not None
