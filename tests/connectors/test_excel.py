@@ -291,16 +291,15 @@ def far_xls() -> bytes:
 
 @pytest.mark.parametrize(
     "made",
-    [far_xls, lambda: far("IV199999"), lambda: far("J199999"), lambda: ods_repeated(199_999, 250)],
+    [far_xls, lambda: far("IV199999"), lambda: far("L199999"), lambda: ods_repeated(199_999, 250)],
     ids=["xls", "xlsx corner", "xlsx edge", "ods repeated"],
 )
 def test_a_stray_cell_in_a_far_corner_does_not_fill_the_memory_with_blanks(made: Callable[[], bytes]) -> None:
     content = made()
     began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
+    with pytest.raises(PeerViolation) as caught:
         run(content)
-    except PeerViolation as error:
-        assert error.kind == "workbook.too_large"  # noqa: PT017
+    assert caught.value.kind == "workbook.too_large"
     assert time.process_time() - began < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
