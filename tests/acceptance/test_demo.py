@@ -81,7 +81,9 @@ def test_every_kind_and_fault_is_among_the_members() -> None:
 def test_titles_name_a_lesson_of_the_right_grade_and_some_are_bilingual() -> None:
     made = list(records(DemoPlatform("P-650000-01", "新疆平台", "ix", None, 300)))
     prose = [record for record in made if "《背影》" in record["title"]]
-    assert {(record["grade"][0], record["subject"], record["edition"]) for record in prose} <= {("J2", "13", "tongbian")}
+    assert {(record["grade"][0], record["subject"], record["edition"]) for record in prose} <= {
+        ("J2", "13", "tongbian")
+    }
     assert 20 < sum("ug" in record["languages"] for record in made) < 150
 
 
