@@ -41,5 +41,7 @@ def mapped(kind: str, mapping: dict[str, Any] | None) -> dict[str, Any] | None:
     if mapping is not None:
         crosswalk.checked(mapping)
     elif kinds()[kind].needs_mapping:
-        raise BadRequest(f"a feed of the kind {kind} needs a mapping (--mapping @FILE); `hutong probe URL` proposes one")
+        raise BadRequest(
+            f"a feed of the kind {kind} needs a mapping (--mapping @FILE); `hutong probe URL` proposes one"
+        )
     return mapping
