@@ -4,7 +4,7 @@ While a run goes on its removals are only gathered; they belong to the feed, not
 fails loses none. Gathered removals are counted as `held` and become `tombstoned` when they are carried out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -13,7 +13,7 @@ from app.catalogue import service
 from app.catalogue.tables import record, sighting
 from app.db import insert_missing, now
 from app.harvest.tables import held, removal, run
-from app.protocol.errors import Conflict, NotFound
+from app.protocol.errors import BadRequest, Conflict, NotFound
 from app.protocol.words import ID_LIMIT
 
 Limit = tuple[int, float]
@@ -111,27 +111,43 @@ def _hold(
     connection.execute(ours.values(held_id=held_id))
 
 
-def approve(connection: Connection, held_id: int) -> int:
+def approve(connection: Connection, held_id: int, *, by: str = "", why: str = "") -> int:
     """Carries out exactly the held set, less the records that have changed since; how many were removed."""
+    return _carry_out(connection, _pending(connection, held_id), None, "approved", by, why)
+
+
+def split(connection: Connection, held_id: int, ids: Collection[str], *, by: str = "", why: str = "") -> int:
+    """Removes only these of the held records and keeps the others; how many were removed.
+
+    Raises BadRequest that names an id which is not in the held set: a list that does not fit is not half carried out.
+    """
     row = _pending(connection, held_id)
-    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == held_id)).all()
-    stored = service.known(connection, [item.id for item in items])
-    ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
-    removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
-    _decide(connection, held_id, "approved")
-    connection.execute(
-        update(run)
-        .where(run.c.id == row.run_id)
-        .values(held=run.c.held - removed, tombstoned=run.c.tombstoned + removed)
-    )
-    return removed
+    waiting = set(connection.execute(select(removal.c.id).where(removal.c.held_id == held_id)).scalars())
+    if strange := [id for id in ids if id not in waiting]:
+        raise BadRequest(f"{len(strange)} of {len(ids)} are not in held change {held_id}, first {strange[0][:200]!r}")
+    if not ids:
+        raise BadRequest("nothing is chosen: choose what to remove, or reject the whole change")
+    return _carry_out(connection, row, frozenset(ids), "split", by, why)
 
 
-def reject(connection: Connection, held_id: int) -> int:
+def reject(connection: Connection, held_id: int, *, by: str = "", why: str = "") -> int:
     """Keeps the records; a later complete listing may ask again. How many stay."""
     row = _pending(connection, held_id)
-    _decide(connection, held_id, "rejected")
+    _decide(connection, held_id, "rejected", 0, by, why)
     return int(row.count)
+
+
+def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, state: str, by: str, why: str) -> int:
+    """Removes the held records, or of them the chosen ones, that are still as they were when they were held."""
+    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == row.id)).all()
+    stored = service.known(connection, [item.id for item in items])
+    ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
+    ids = ids if chosen is None else [id for id in ids if id in chosen]
+    removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
+    _decide(connection, row.id, state, removed, by, why)
+    moved = {"held": run.c.held - removed, "tombstoned": run.c.tombstoned + removed}
+    connection.execute(update(run).where(run.c.id == row.run_id).values(moved))
+    return removed
 
 
 def _pending(connection: Connection, held_id: int) -> Any:
@@ -143,6 +159,7 @@ def _pending(connection: Connection, held_id: int) -> Any:
     return row
 
 
-def _decide(connection: Connection, held_id: int, state: str) -> None:
-    connection.execute(update(held).where(held.c.id == held_id).values(state=state, decided_at=now(connection)))
+def _decide(connection: Connection, held_id: int, state: str, removed: int, by: str, why: str) -> None:
+    said = {"state": state, "decided_at": now(connection), "decided_by": by[:100], "decided_why": why}
+    connection.execute(update(held).where(held.c.id == held_id).values(**said, removed=removed))
     connection.execute(delete(removal).where(removal.c.held_id == held_id))

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, desc, func, select
 
 from app.catalogue.tables import record
 from app.db import plain
+from app.feeds.tables import feed
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
@@ -17,6 +18,7 @@ def listed(
     connection: Connection,
     *,
     feed_id: int | None,
+    platform: str = "",
     status: str,
     job: str,
     day: int | None,
@@ -27,6 +29,8 @@ def listed(
     query = select(run).order_by(desc(run.c.id)).limit(limit)
     if feed_id is not None:
         query = query.where(run.c.feed_id == feed_id)
+    if platform:
+        query = query.where(run.c.feed_id.in_(select(feed.c.id).where(feed.c.platform == platform)))
     if status:
         query = query.where(run.c.status == status)
     if job:
