@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
 from app.catalogue.queries import value
+from app.console import actions
 from app.console import routes as console
 from app.console.assets import Assets
 from app.console.page import STATIC
@@ -65,7 +66,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console):
+    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console, actions):
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)

@@ -9,8 +9,9 @@ from app.web import administrator
 
 
 class Viewer(NamedTuple):
-    """`decides`: may approve and reject held changes. Shown actions that a viewer may not take are disabled, with why."""
+    """`name` stands beside what was decided; empty for a visitor. `decides`: may approve and reject held changes. Shown actions that a viewer may not take are disabled, with why."""
 
+    name: str
     decides: bool
 
 
@@ -19,5 +20,5 @@ def viewer(request: Request) -> Viewer:
     try:
         administrator(request, request.headers.get("authorization", ""))
     except Unauthorized:
-        return Viewer(decides=False)
-    return Viewer(decides=True)
+        return Viewer("", decides=False)
+    return Viewer("administrator", decides=True)

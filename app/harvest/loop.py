@@ -23,7 +23,7 @@ __all__ = ["Engine", "harvest"]
 
 
 def harvest(
-    engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST, asked: runs.Asked = runs.Asked()
+    engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST, asked: runs.Asked = runs.NOBODY
 ) -> dict[str, Any]:
     """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
     source = Source.of(feed, engine.rules)

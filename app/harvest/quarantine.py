@@ -72,7 +72,7 @@ def replay(
     feed: Mapping[str, Any],
     rule: str | None = None,
     rules: str = "",
-    asked: runs.Asked = runs.Asked(),  # noqa: B008 - immutable
+    asked: runs.Asked = runs.NOBODY,
 ) -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
     source = Source.of(feed, rules)

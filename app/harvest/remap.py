@@ -119,7 +119,7 @@ def apply(
     mapping: dict[str, Any],
     rules: str = "",
     lease_s: int = 60,
-    asked: runs.Asked = runs.Asked(),  # noqa: B008 - immutable
+    asked: runs.Asked = runs.NOBODY,
 ) -> dict[str, Any]:
     """Gives the feed its new mapping and runs all kept bytes through it; the reports of both runs.
 

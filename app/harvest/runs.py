@@ -1,6 +1,6 @@
 """Runs: begin or go on, count, end. A run's status is computed from its counts and its error."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, desc, select, update
@@ -19,7 +19,10 @@ class Asked(NamedTuple):
     why: str = ""
 
 
-def begin(connection: Connection, feed_id: int, job: str, asked: Asked = Asked()) -> int:  # noqa: B008 - immutable
+NOBODY: Final = Asked()
+
+
+def begin(connection: Connection, feed_id: int, job: str, asked: Asked = NOBODY) -> int:
     """The feed's unfinished run of this job (its worker died or was parked), else a new one."""
     open_run = select(run.c.id, run.c.job).where(run.c.feed_id == feed_id, run.c.status == RunStatus.RUNNING)
     for found in connection.execute(open_run).all():

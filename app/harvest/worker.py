@@ -15,7 +15,7 @@ from app.db import Database
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
-from app.harvest.runs import Asked
+from app.harvest.runs import NOBODY, Asked
 from app.protocol.errors import Conflict, LeaseLost
 from app.protocol.words import Job
 
@@ -92,7 +92,7 @@ class Worker:
 
 def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:
     """The job that a person asked for, else a harvest that nobody asked for."""
-    return (feed["wanted"], Asked(feed["wanted_by"], feed["wanted_why"])) if feed["wanted"] else (Job.HARVEST, Asked())
+    return (feed["wanted"], Asked(feed["wanted_by"], feed["wanted_why"])) if feed["wanted"] else (Job.HARVEST, NOBODY)
 
 
 class heartbeat:
