@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +103,6 @@ def fill(hub: Hub) -> dict[str, str]:
         at = now(connection)
         long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
         connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
-        connection.execute(about.insert(), {"name": "admin_key_hash", "value": __import__("hashlib").sha256(KEY.encode()).hexdigest()})  # fmt: skip
     return {
         "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
@@ -128,6 +128,8 @@ def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     settings = Settings(data_dir=folder, secret_key="k" * 32)
     database = Database(settings.url)
     schema.upgrade(database)
+    with database.write() as connection:
+        connection.execute(about.insert(), {"name": "admin_key_hash", "value": sha256(KEY.encode()).hexdigest()})
     pages = fill(Hub(database)) if filled else {"wall": "/"}
     server = uvicorn.Server(
         uvicorn.Config(create(settings, harvest=False), port=0, log_level="critical", timeout_graceful_shutdown=1)

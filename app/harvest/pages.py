@@ -70,7 +70,7 @@ class Run(NamedTuple):
     source: Source
     connector: Connector
     traffic: Counter[str]
-    """How requests ended and what they took (`tables.TRAFFIC`), as far as no page has carried it to the run yet."""
+    """Requests, bytes, how they ended and what they took (`tables.TRAFFIC`), as far as no page has carried it yet."""
 
 
 class Step(NamedTuple):
@@ -101,12 +101,17 @@ def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tu
     done = False
     while not done:
         fetched = _fetch(run, connector.request(checkpoint))
-        traffic = {"requests": fetched.requests, "bytes": fetched.bytes, **run.traffic}
-        run.traffic.clear()
         with fetched.response.body:
             for page in connector.read(checkpoint, fetched.response):
-                yield page, traffic
-                checkpoint, done, traffic = page.checkpoint, page.done, {}
+                yield page, _carried(run)
+                checkpoint, done = page.checkpoint, page.done
+
+
+def _carried(run: Run) -> Mapping[str, int]:
+    """What has been asked since the page before; from now on this page's to store."""
+    traffic = dict(run.traffic)
+    run.traffic.clear()
+    return traffic
 
 
 def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
@@ -156,6 +161,8 @@ def _noted(run: Run, fetched: Fetched) -> Fetched:
     status = fetched.response.status
     run.traffic["answered" if status < 400 else "refused" if status < 500 else "broken"] += 1
     run.traffic["redirected"] += fetched.requests - 1
+    run.traffic["requests"] += fetched.requests
+    run.traffic["bytes"] += fetched.bytes
     run.traffic["fetched_ms"] += round(fetched.seconds * 1000)
     return fetched
 

@@ -97,6 +97,7 @@ def _keep_evidence(run: Run, step: Step, batch: Batch) -> None:
     with run.engine.database.write() as connection:
         leases.hold(connection, run.lease)
         quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context)
+        runs.count(connection, run.run_id, **step.traffic)
 
 
 def _schema_change(step: Step, batch: Batch) -> PeerViolation | None:

@@ -21,7 +21,8 @@ def lineage(connection: Connection, id: str) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"there is no record {id}")
     told, untold = _explained(connection, id)
-    history = states(queries.states(connection, row))
+    kept = queries.states(connection, row)
+    history = [{**state, "at": past.modified_at} for state, past in zip(states(kept), kept, strict=True)]
     return {
         "row": row,
         "record": fields(restore(bytes(row.document))),
