@@ -27,7 +27,7 @@ def test_the_operators_day(browser: Any, tmp_path: Path, pictures: Path | None, 
         page = _page(browser, made, scripts)
         _finds_the_broken_record(page, made)
         _mends_the_mapping(page, shots)
-        _runs_it_again(page, hub, feed)
+        _runs_it_again(page, hub, feed, shots)
         page.goto(made.url)
         assert page.locator(".tile .word").inner_text() == "正常"
         page.context.close()
@@ -81,10 +81,11 @@ def _mends_the_mapping(page: Any, shots: Path) -> None:
     assert "放行 20 条" in page.locator("main").inner_text()
 
 
-def _runs_it_again(page: Any, hub: Hub, feed: int) -> None:
+def _runs_it_again(page: Any, hub: Hub, feed: int, shots: Path) -> None:
     page.locator("a.btn >> text=立即运行").click()
     assert "从上次的断点接着汇聚" in page.locator("main").inner_text()
     page.locator("input[name=why]").fill("映射已改")
+    page.screenshot(path=shots / "action.png")
     page.locator("form.apply button").click()
     assert "administrator 要求增量汇聚" in page.locator("p.note.run").inner_text()
     with hub.engine() as engine:
