@@ -13,7 +13,8 @@ import orjson
 import typer
 import uvicorn
 
-from app import looking, schema
+from app import admission_commands, looking, schema
+from app.admission.policy import level_of
 from app.catalogue import queries, search
 from app.catalogue.tables import about
 from app.feeds import service as feeds
@@ -36,6 +37,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="互通 Huton
 platform_app, feed_app, held_app = typer.Typer(), typer.Typer(), typer.Typer(invoke_without_command=True)
 app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
+app.add_typer(admission_commands.commands, name="admission", help="what may be shown, and who decides")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
@@ -245,7 +247,7 @@ def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     settings, database = _open()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
+    _report(quarantine.replay(database, found, rule, settings.rules, level_of(settings.platform_code)), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:

@@ -7,6 +7,8 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.concurrency import run_in_threadpool
 
+from app.admission import routes as admission
+from app.admission.policy import level_of
 from app.catalogue.queries import value
 from app.console import routes as console
 from app.console.assets import Assets
@@ -32,7 +34,8 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules)
+    level = level_of(settings.platform_code)
+    return Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules, level=level)
 
 
 def serving() -> FastAPI:
@@ -62,7 +65,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app = FastAPI(title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.database, app.state.settings, app.state.admin_key_hash = database, settings, None
     install(app)
-    for room in (uploads, jobs, history, rest, ix, snapshots, oai, docs, console):
+    for room in (uploads, admission, jobs, history, rest, ix, snapshots, oai, docs, console):
         app.include_router(room.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     _operations(app)

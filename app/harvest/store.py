@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import orjson
 from sqlalchemy import Connection
 
-from app.catalogue import originals, service
+from app.admission import service as admission
+from app.catalogue import service
 from app.feeds import leases
 from app.harvest import brake, quarantine, runs
 from app.harvest.pages import Run, Step
@@ -27,15 +28,14 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
-        outcome = service.apply(connection, batch.arrivals, origin)
-        raws = batch.raws([step.entries[place] for place in step.fresh])
-        originals.keep(connection, outcome.written, raws, step.page.context)
+        kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+        outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         refused = _refused(step, batch, outcome)
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
         counts = runs.figures(outcome)
         counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted
-        counts |= {"rejected": len(refused), "held": deleted + _absent(connection, run, step)}
+        counts |= {"rejected": len(refused), "held": outcome.held + deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
         if step.page.total is not None:
@@ -70,6 +70,7 @@ def _deleted(connection: Connection, run: Run, step: Step) -> int:
     named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     if not named:
         return 0
+    admission.gone(connection, run.feed["id"], [id for id, _ in named])
     return brake.gather(connection, run.feed["id"], run.run_id, _current(connection, named), "explicit")
 
 
@@ -85,6 +86,7 @@ def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> list
 def _absent(connection: Connection, run: Run, step: Step) -> int:
     if not step.last or step.page.complete is None:
         return 0
+    admission.absent(connection, run.feed["id"], step.page.complete)
     return brake.absent(connection, run.feed["id"], run.run_id, step.page.complete)
 
 

@@ -89,7 +89,7 @@ def _subject(engine: Engine, body: Look) -> look.Subject:
 def try_mapping(engine: Running, feed_id: int, body: NewMapping) -> Response:
     """A mapping on kept bytes: how many records would change, ten differences; `apply` carries it out."""
     if body.apply:
-        return json(remap.apply(engine.database, feed_id, body.mapping, engine.rules))
+        return json(remap.apply(engine.database, feed_id, body.mapping, engine.rules, level=engine.level))
     with engine.database.read() as connection:
         feed = feeds.by_id(connection, feed_id)
     return json(remap.trial(engine.database, feed, body.mapping, engine.rules))

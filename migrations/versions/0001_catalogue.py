@@ -5,6 +5,7 @@ import secrets
 from alembic import op
 from sqlalchemy import text
 
+from app.admission import tables as admission
 from app.catalogue import search
 from app.catalogue import tables as catalogue
 from app.db import metadata
@@ -15,7 +16,7 @@ from app.platforms import tables as platforms
 revision = "0001"
 down_revision = None
 
-ROOMS = (platforms, feeds, catalogue, harvest)
+ROOMS = (platforms, feeds, catalogue, admission, harvest)
 
 
 def upgrade() -> None:

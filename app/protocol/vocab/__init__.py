@@ -17,6 +17,7 @@ TITLES = {
     "stage": ("学段", "Stage"), "grade": ("年级", "Grade"), "subject": ("学科", "Subject"),
     "type": ("资源类型", "Resource type"), "edition": ("教材版本", "Textbook edition"), "volume": ("册次", "Volume"),
     "language": ("语种", "Language"), "licence": ("许可", "Licence"), "region": ("行政区划", "Region"),
+    "reason": ("准入理由", "Reason of a verdict"), "audit": ("审核项目", "Audit item"),
 }  # fmt: skip
 SCHEMES = tuple(TITLES)
 

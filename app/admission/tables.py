@@ -1,0 +1,78 @@
+"""Policies, records that are kept back, and verdicts."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, String, Table, Text
+
+from app.db import metadata
+
+policy = Table(
+    "admission_policy",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("kind", String(200), primary_key=True),
+    Column("mode", String(16), nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("hold", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("visibility", String(16), nullable=False),
+    Column("audits", Text, nullable=False),
+    Column("salt", String(32), nullable=False),
+    comment="one row for each platform and resource kind; * stands for all; lists are separated by blanks",
+)
+
+candidate = Table(
+    "candidate",
+    metadata,
+    Column("id", String(600), primary_key=True),
+    Column("platform", String(16), nullable=False),
+    Column("feed_id", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),
+    Column("province", String(6), nullable=False),
+    Column("native", SmallInteger, nullable=False),
+    Column("version", BigInteger),
+    Column("hash", String(64), nullable=False),
+    Column("matter", String(64), nullable=False),
+    Column("source_hash", LargeBinary, nullable=False),
+    Column("stamp", String(64)),
+    Column("path", Text, nullable=False),
+    Column("flags", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("causes", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("visibility", String(16), nullable=False),
+    Column("audits", Text, nullable=False),
+    Column("came_at", BigInteger, nullable=False),
+    Column("first_by", String(100)),
+    Column("claimed_by", String(100)),
+    Column("claimed_until", BigInteger, nullable=False),
+    Index("candidate_queue", "state", "came_at"),
+    Index("candidate_feed", "feed_id", "state"),
+    comment="the newest content of records that no public face may show; state public: admitted a moment ago",
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch", String(32), nullable=False),
+    Column("record", String(600), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("decision", String(12), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("visibility", String(16), nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("audits", Text, nullable=False),
+    Column("institution", String(200), nullable=False),
+    Column("by", String(100), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("undone_at", BigInteger),
+    Column("was", Text, nullable=False),
+    Index("verdict_batch", "batch"),
+    Index("verdict_at", "at"),
+    Index("verdict_record", "record", "id"),
+    comment="who decided what on which content, and what stood before; never deleted",
+)
