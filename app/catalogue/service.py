@@ -5,7 +5,7 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -148,12 +148,15 @@ def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], int]:
     return latest, duplicate
 
 
-def remove(connection: Connection, ids: Sequence[str], run_id: int) -> int:
-    """Turns live records into tombstones; how many. Already gone or unknown ids are passed over."""
+def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collection[str] = ()) -> int:
+    """Turns live records into tombstones; how many. Already gone or unknown ids are passed over.
+
+    Those of `left` live on at their origin: they keep its version, so that it can come back as it was (IX/1 V8).
+    """
     changes = []
     for old in known(connection, ids).values():
         if old.live:
-            row = {"pk": old.pk, "run_id": run_id, "version": old.version + 1, "live": 0}
+            row = {"pk": old.pk, "run_id": run_id, "version": old.version + (old.id not in left), "live": 0}
             changes.append(_Change(row, old, ""))
     if changes:
         _bury(connection, changes)

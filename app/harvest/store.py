@@ -71,16 +71,25 @@ def _deleted(connection: Connection, run: Run, step: Step) -> int:
     if not named:
         return 0
     admission.gone(connection, run.feed["id"], [id for id, _ in named])
-    return brake.gather(connection, run.feed["id"], run.run_id, _current(connection, named), "explicit")
+    gone, left = _current(connection, named)
+    gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit")
+    return gathered + brake.gather(connection, run.feed["id"], run.run_id, left, brake.LEFT)
 
 
-def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> list[str]:
-    """Deletions that are not older than what is stored (V3); only native entries carry a version."""
+def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> tuple[list[str], list[str]]:
+    """Deletions that are not older than what is stored (V3), and those that are no deletions.
+
+    Only native entries carry a version. An origin raises it to delete; the same one says that the record has left.
+    """
     versioned = [id for id, entry in named if entry.version is not None]
     stored = service.known(connection, versioned) if versioned else {}
-    return [
-        id for id, entry in named if entry.version is None or id not in stored or entry.version >= stored[id].version
-    ]
+    gone, left = [], []
+    for id, entry in named:
+        if entry.version is None or id not in stored or entry.version > stored[id].version:
+            gone.append(id)
+        elif entry.version == stored[id].version:
+            left.append(id)
+    return gone, left
 
 
 def _absent(connection: Connection, run: Run, step: Step) -> int:
