@@ -97,6 +97,7 @@ class Policies:
 
 
 DEFAULT: Final = Policy()
+_ALL: Final = select(table).order_by(table.c.platform, table.c.kind)
 
 
 def _strictness(policy: Policy) -> tuple[int, int, int, int, int]:
@@ -117,7 +118,7 @@ def seen_at(visibility: str, level: str) -> bool:
 
 def policies(connection: Connection) -> list[Policy]:
     """All policies by platform and kind."""
-    rows = connection.execute(select(table).order_by(table.c.platform, table.c.kind))
+    rows = connection.execute(_ALL)
     return [
         Policy(
             row.platform, row.kind, row.mode, row.percent, row.people, tuple(row.hold.split()),

@@ -22,6 +22,7 @@ from app.protocol.words import platform_of
 
 PUBLIC, WAITING, REJECTED, WITHDRAWN, NARROW = "public", "waiting", "rejected", "withdrawn", "narrow"
 DECIDED = (REJECTED, WITHDRAWN)
+_FIRST = select(candidate.c.id).limit(1)
 COLUMNS = tuple(column.name for column in candidate.c)
 
 
@@ -48,6 +49,8 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
 
     `level` is that of the hub's public faces. A repeat of what is kept back is `unchanged`.
     """
+    if not arrivals:
+        return Outcome()
     chosen = Policies(policies(connection), level)
     if chosen.open({platform_of(arrival.record.id) for arrival in arrivals}) and not any_kept(connection):
         outcome = service.apply(connection, arrivals, origin)
@@ -162,8 +165,8 @@ def _kept(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def any_kept(connection: Connection) -> bool:
-    """Whether anything is kept back at all; by the index on state."""
-    return connection.execute(select(candidate.c.id).limit(1)).first() is not None
+    """Whether anything is kept back at all; one row by the primary key."""
+    return connection.execute(_FIRST).first() is not None
 
 
 def heads(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
