@@ -9,7 +9,7 @@ import orjson
 import typer
 import uvicorn
 
-from app import access_commands, schema
+from app import access_commands, looking, schema
 from app.access import keys
 from app.access.keyring import keyring
 from app.catalogue import queries, search
@@ -25,6 +25,7 @@ from app.protocol.errors import BadRequest, HutongError
 from app.protocol.record import restore
 from app.settings import Settings
 from app.terminal import Json, screen
+from app.terminal import document as _document
 from app.terminal import opened as _open
 from app.terminal import show as _show
 
@@ -34,6 +35,8 @@ app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 access_commands.attach(app)
+app.registered_commands += looking.commands.registered_commands
+feed_app.registered_commands += looking.feed_commands.registered_commands
 
 
 def main() -> None:
@@ -43,15 +46,6 @@ def main() -> None:
     except HutongError as error:
         screen.print(f"[red]{error.kind}[/]: {error.detail}", highlight=False)
         sys.exit(2 if isinstance(error, BadRequest) else 1)
-
-
-def _document(text: str) -> dict[str, Any]:
-    raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-    try:
-        found: dict[str, Any] = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequest(f"not JSON: {error}") from None
-    return found
 
 
 def _seconds(text: str) -> int:
@@ -212,10 +206,10 @@ def reconcile(feed: str, look: bool = False, as_json: Json = False) -> None:
 @app.command()
 def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     """Run quarantined bytes through today's mapping again, without asking the source."""
-    _, database = _open()
+    settings, database = _open()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule), as_json)
+    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:
@@ -311,17 +305,6 @@ def search_words(
     with database.read() as connection:
         rows = queries.by_pks(connection, search.find(connection, words=words, terms=terms, before=None, limit=limit))
     _show([restore(bytes(row.document)) for row in rows], ("id", "title", "subject", "stage"), as_json)
-
-
-@app.command("record")
-def record_show(id: str) -> None:
-    """One record as stored."""
-    _, database = _open()
-    with database.read() as connection:
-        row = queries.by_id(connection, id)
-    if row is None:
-        raise BadRequest(f"there is no record {id}")
-    print(orjson.dumps(restore(bytes(row.document)), option=orjson.OPT_INDENT_2).decode())
 
 
 @app.command("status")

@@ -20,7 +20,8 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
-from app.publish import history, ix, oai, rest
+from app.protocol import rules
+from app.publish import history, ix, jobs, oai, rest
 from app.settings import Settings
 from app.web import Answers, Reading, install, json, problem
 
@@ -37,7 +38,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         max_bytes=settings.fetch_max_bytes,
         wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
     )
-    return Engine(database, fetcher, settings.brake, ring=keyring(settings))
+    return Engine(database, fetcher, settings.brake, ring=keyring(settings), rules=settings.rules)
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
@@ -46,7 +47,8 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
+        app.state.engine = engine(settings, database)
+        worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         if harvest:
             worker.start()
         keeper = clerk.Clerk(database, app.state.gate)
@@ -55,6 +57,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         await run_in_threadpool(keeper.stop)
         if harvest:
             await run_in_threadpool(worker.stop)
+        app.state.engine.fetcher.close()
         database.close()
 
     docs, description = ("/docs", "/openapi.json") if settings.docs else (None, None)
@@ -69,7 +72,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (routes.router, history.router, rest.router, ix.router, oai.router):
+    for room in (routes.router, jobs.router, history.router, rest.router, ix.router, oai.router):
         app.include_router(room)
     _operations(app)
     return app
@@ -97,6 +100,8 @@ def _operations(app: FastAPI) -> None:
         for section in PROBLEMS.read_text().split("\n## ")[1:] if PROBLEMS.is_file() else ():
             if section.split("\n", 1)[0].strip().strip("`") == kind:
                 return Response(f"# {section}", media_type="text/markdown; charset=utf-8")
+        if (rule := rules.rule_of(kind)) is not None:
+            return Response(rules.section(rule)[1:], media_type="text/markdown; charset=utf-8")
         return problem(404, "not_found", "there is no such kind of problem")
 
     @app.get("/", tags=["operations"], dependencies=[public()])

@@ -4,8 +4,11 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.protocol.errors import BadRequest
+from app.protocol.rules import selected
 
 
 class Settings(BaseSettings):
@@ -37,10 +40,20 @@ class Settings(BaseSettings):
     admin_email: str = "ops@edu-hub.org"
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     docs: bool = True
     log_format: str = "text"
     locale: str = "zh-CN"
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_known(cls, policy: str) -> str:
+        try:
+            selected(policy)
+        except BadRequest as error:
+            raise ValueError(error.detail) from None
+        return policy
 
     @cached_property
     def url(self) -> str:

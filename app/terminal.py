@@ -1,7 +1,8 @@
-"""What all commands share: opening the hub as the person at the keyboard, tables for people, lines for programs."""
+"""What all commands share: opening the hub as the person at the keyboard, tables, JSON lines, documents from files."""
 
 import getpass
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from app.access.principal import SYSTEM
 from app.db import Database
+from app.protocol.errors import BadRequest
 from app.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
@@ -33,3 +35,16 @@ def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     for item in items:
         table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
     Console().print(table)
+
+
+def document(text: str) -> dict[str, Any]:
+    """A JSON object, or with `@FILE` the one in a file. Raises BadRequest."""
+    try:
+        raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+    except OSError as error:
+        raise BadRequest(f"{text[1:]}: {error.strerror}") from None
+    try:
+        found: dict[str, Any] = orjson.loads(raw)
+    except ValueError as error:
+        raise BadRequest(f"not JSON: {error}") from None
+    return found

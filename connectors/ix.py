@@ -12,8 +12,9 @@ from pydantic import Field, HttpUrl, SecretStr
 
 from app.protocol import json
 from app.protocol.canonical import canonical, content_hash
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.places import Place, in_json
 from app.protocol.words import PLATFORM_CODE
 
 UNPACKED = 256 << 20
@@ -41,6 +42,32 @@ class Ix(Connector):
     def pick(self, identifiers: Sequence[str]) -> "IxRecords":
         """The connector that asks for these records one by one."""
         return IxRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """The well-known address of the host, and of the address itself."""
+        host = "/".join(url.split("/")[:3])
+        bases = dict.fromkeys((_base(url.split("?")[0]), host))
+        return tuple(f"{base}/.well-known/ix" for base in bases)
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """What a platform says of itself (IX/1 3.1), or a page of changes (3.2)."""
+        body = json.loads(response.content())
+        if not isinstance(body, dict):
+            return None
+        base = {"base_url": _base(response.url.split("?")[0])}
+        if body.get("protocol") == "IX/1" and isinstance(body.get("scopes"), list):
+            return Evidence(
+                base, 100, (f"speaks IX/1 as {str(body.get('platform'))[:40]}, {len(body['scopes'])} scopes",)
+            )
+        if {"epoch", "items", "next", "more"} <= set(body):
+            return Evidence(base, 90, ("a page of IX/1 changes: epoch, items, next, more",))
+        return None
+
+    def places(self, entry: Entry, context: bytes) -> Iterator[Place]:
+        """The record inside the item."""
+        return in_json(json.loads(entry.raw)["record"], "record")
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Changes after the cursor; after a lost cursor the snapshot's manifest and parts."""
@@ -174,6 +201,10 @@ class IxRecords(Ix):
         content, at = response.content(), checkpoint.get("at", 0) + 1
         entries = [] if response.status == 404 else [_entry(json.loads(content), content)]
         yield Page(entries, {"at": at}, at >= len(self.identifiers))
+
+
+def _base(url: str) -> str:
+    return re.split(r"/\.well-known/|/ix/v1", url)[0].rstrip("/")
 
 
 def _listing(checkpoint: Checkpoint) -> str:

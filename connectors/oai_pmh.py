@@ -11,9 +11,10 @@ from lxml.etree import _Element
 from pydantic import Field, HttpUrl, model_validator
 
 from app.protocol import oaipmh
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
 from app.protocol.formats import FLAT, READERS
+from app.protocol.places import Place, in_xml
 
 TOKEN_LIMIT = 65_536
 STALE_PAGES = 10
@@ -51,6 +52,29 @@ class OaiPmh(Connector):
     def pick(self, identifiers: Sequence[str]) -> "OaiRecords":
         """The connector that asks for these records one by one (4.1)."""
         return OaiRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """Identify at the address itself and at the two usual ones of its host."""
+        bare, host = url.split("?")[0].split("#")[0], "/".join(url.split("/")[:3])
+        return tuple(f"{base}?verb=Identify" for base in dict.fromkeys((bare, f"{host}/oai", f"{host}/oai/request")))
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """An answer in the namespace of OAI-PMH 2.0, of whatever verb."""
+        content = response.content()
+        if not _speaks(content):
+            return None
+        found, base = oaipmh.identity(content, charset=_charset(response)), response.url.split("?")[0]
+        if found is None:
+            return Evidence({"base_url": base}, 80, ("an OAI-PMH error in the namespace of OAI-PMH 2.0",))
+        said = f"Identify: deletions {found.deleted_record}, stamps as {found.granularity}"
+        return Evidence({"base_url": base}, 100, (said,))
+
+    def places(self, entry: Entry, context: bytes) -> Iterator[Place]:
+        """The elements of the metadata."""
+        node = next(oaipmh.metadata([entry.raw], context))
+        return in_xml(node) if node is not None else iter(())
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """Identify first in every run, then the list, then its tokens, which stand alone (3.5)."""

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, ClassVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
-from pydantic import HttpUrl
+from pydantic import Field, HttpUrl
 
 from app.protocol import json
-from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
+from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
 
 PAGE = 500
@@ -28,6 +28,17 @@ class StaticParts(Connector):
     module: str | None = None
     id_field: str = "id"
     stamp_field: str = "update_time"
+    file_path: bool = Field(default=False, description="give the mapping the part's path as `$file`")
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """A manifest: modules with `module_version` and `urls`."""
+        if not isinstance(manifest := json.loads(response.content(), strict=True), dict | list):
+            return None
+        modules = cls.model_construct(manifest_url=HttpUrl("http://any.invalid"))._modules(manifest)
+        parts = sum(len(_urls(module["urls"])) for module in modules.values())
+        reason = f"a manifest with module_version and urls: {', '.join(modules)[:200] or 'one module'}, {parts} parts"
+        return Evidence({"manifest_url": response.url}, 95, (reason,))
 
     def request(self, checkpoint: Checkpoint) -> Request:
         """The manifest, or the next part that waits."""
@@ -91,14 +102,18 @@ class StaticParts(Connector):
         part = f"{url[-150:]}#{sha256(url.encode() + content).hexdigest()[:16]}"
         same = checkpoint["parts"].get(url) == part
         entries = [] if same else self._entries(json.items(content), url)
+        context = urlsplit(url).path.encode() if self.file_path else b""
         # An offset counts only in the very bytes it was taken in.
         at = checkpoint.get("at") or {}
         start = at["offset"] if at.get("part") == part and at["offset"] < len(entries) else 0
         while start + PAGE < len(entries):
             chunk, start = entries[start : start + PAGE], start + PAGE
-            yield Page(chunk, {**checkpoint, "at": {"part": part, "offset": start}}, False, listing=part)
+            yield Page(chunk, {**checkpoint, "at": {"part": part, "offset": start}}, False, context, listing=part)
         after = {**checkpoint, "parts": {**checkpoint["parts"], url: part}, "queue": rest, "at": None}
-        yield Page(entries[start:], after, False, listing=part) if rest else _end(after, entries[start:], part)
+        if rest:
+            yield Page(entries[start:], after, False, context, listing=part)
+        else:
+            yield _end(after, entries[start:], part, context)
 
     def _entries(self, values: list[tuple[Any, bytes]], url: str) -> list[Entry]:
         file = url.rsplit("/", 1)[-1][:200]
@@ -128,13 +143,13 @@ class StaticParts(Connector):
             elif self._identifier(value) is None:
                 yield Fault("record.id_missing", f"the record has no usable {self.id_field}", self.id_field)
             else:
-                yield value
+                yield {**value, "$file": context.decode()} if context else value
 
 
-def _end(checkpoint: dict[str, Any], entries: Sequence[Entry], part: str | None = None) -> Page:
+def _end(checkpoint: dict[str, Any], entries: Sequence[Entry], part: str | None = None, context: bytes = b"") -> Page:
     """The last page: the parts of the manifest together are everything."""
     done = {"versions": checkpoint["next"], "parts": checkpoint["parts"]}
-    return Page(entries, done, True, listing=part, complete=frozenset(checkpoint["parts"].values()))
+    return Page(entries, done, True, context, listing=part, complete=frozenset(checkpoint["parts"].values()))
 
 
 def _module(module: Any) -> str:

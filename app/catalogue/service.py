@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
-from app.catalogue import digests, search
+from app.catalogue import digests, originals, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import among, load, now, upsert
 from app.protocol.canonical import element
@@ -44,13 +44,17 @@ class Origin:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3)."""
+    """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3).
+
+    `written` are the created and changed records: row number to source hash, which names the bytes that won.
+    """
 
     created: int = 0
     changed: int = 0
     unchanged: int = 0
     duplicate: int = 0
     conflicts: list[str] = field(default_factory=list)
+    written: dict[int, bytes] = field(default_factory=dict)
 
 
 class _Change(NamedTuple):
@@ -130,6 +134,7 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         )
         connection.execute(statement, touched)
     _write(connection, changes)
+    outcome.written = {change.row["pk"]: change.row["source_hash"] for change in changes}
     return outcome
 
 
@@ -203,6 +208,7 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
+    originals.forget(connection, [change.old.pk for change in changes])
     search.remove(connection, [change.old.pk for change in changes])
     _archive(connection, changes)
     _place(connection, changes)

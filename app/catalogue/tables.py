@@ -104,4 +104,20 @@ sighting = Table(
     sqlite_with_rowid=False,
 )
 
+original = Table(
+    "original",
+    metadata,
+    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    comment="the bytes a live record came from, and the mark of their page's context (empty: there is none)",
+)
+
+original_context = Table(
+    "original_context",
+    metadata,
+    Column("mark", LargeBinary, primary_key=True),
+    Column("context", LargeBinary, nullable=False),
+)
+
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))

@@ -149,8 +149,10 @@ def parts(platform: DemoPlatform) -> Face:
             if not empty and int(platform.code[2:4]) % 2:
                 urls = ",".join(urls)
             body = orjson.dumps({"module": "national_lesson", "module_version": 1 + empty, "urls": urls})
-        else:
+        elif path.startswith("/part_"):
             body = chunks[int(path.removeprefix("/part_").removesuffix(".json"))]
+        else:
+            return 404, {"Content-Type": "text/html"}, b"<html>not found</html>"
         return 200, {"Content-Type": "application/json"}, body
 
     return answer

@@ -77,6 +77,12 @@ def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: fl
     connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_owner=None, lease_until=0))
 
 
+def give_back(connection: Connection, lease: Lease) -> None:
+    """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
+    hold(connection, lease, lease_owner=None)
+    connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_until=0))
+
+
 def park(connection: Connection, name: str, wait_s: float) -> None:
     """Remembers a host's Retry-After for every feed on it, across runs and restarts."""
     until = now(connection) + int(wait_s * 1_000_000)

@@ -93,6 +93,11 @@ def transition(connection: Connection, feed_id: int, state: str) -> None:
     note(connection, Act.FEED_STATE, owner(feed_id), state=state)
 
 
+def remap(connection: Connection, feed_id: int, mapping: dict[str, Any]) -> None:
+    """Gives a feed another mapping, which must have been checked."""
+    connection.execute(update(feed).where(feed.c.id == feed_id).values(mapping=orjson.dumps(mapping).decode()))
+
+
 def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:
     """One feed by number or `PLATFORM/key`, configuration and mapping decoded. Raises NotFound."""
     query = select(feed)

@@ -7,8 +7,6 @@ the run where the last good page left the checkpoint.
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from app.access import secrets
 from app.feeds import leases
 from app.feeds.leases import Lease
@@ -28,8 +26,7 @@ __all__ = ["Engine", "harvest"]
 
 def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST) -> dict[str, Any]:
     """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
-    mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
-    source = Source(feed["platform"], feed["key"], feed["connector"], orjson.dumps(feed["config"]).decode(), mapping)
+    source = Source.of(feed, engine.rules)
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job)

@@ -49,6 +49,7 @@ class Engine:
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
     ring: Keyring | None = None  # opens the secrets of feeds
+    rules: str = ""
 
 
 class Run(NamedTuple):

@@ -1,31 +1,40 @@
 """From entries to arrivals: parse, map, validate, hash, tokenise. Pure, so that it can run beside the writer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from app.catalogue.service import Arrival
 from app.harvest.discovery import configured
 from app.protocol import mapping as crosswalk
-from app.protocol import vocab
+from app.protocol import rules, vocab
 from app.protocol.connector import Connector, Draft, Entry, Fault
-from app.protocol.record import prepare
+from app.protocol.record import Prepared, prepare
+from app.protocol.rules.engine import Live
 from app.protocol.text import index_tokens
 from app.protocol.words import ID_LIMIT, record_id
 
 
 class Source(NamedTuple):
-    """All that decides what an entry's bytes mean; picklable."""
+    """All that decides what an entry's bytes mean, and which rules are judged beside it; picklable."""
 
     platform: str
     key: str
     connector: str
     config: str
     mapping: str | None
+    rules: str = ""
+
+    @classmethod
+    def of(cls, feed: Mapping[str, Any], rules: str = "") -> "Source":
+        """The source behind a feed's row, or behind anything with the same five names."""
+        mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
+        config = orjson.dumps(feed["config"]).decode()
+        return cls(feed["platform"], feed["key"], feed["connector"], config, mapping, rules)
 
 
 @dataclass(slots=True)
@@ -35,27 +44,35 @@ class Batch:
     arrivals: list[Arrival] = field(default_factory=list)
     refused: list[tuple[int, Fault]] = field(default_factory=list)
 
+    def raws(self, entries: Sequence[Entry]) -> dict[bytes, bytes]:
+        """The bytes behind each arrival by its source hash; `entries` are those that were prepared."""
+        refused = {place for place, _ in self.refused}
+        accepted = (entry for place, entry in enumerate(entries) if place not in refused)
+        return {arrival.source_hash: entry.raw for arrival, entry in zip(self.arrivals, accepted, strict=True)}
+
 
 class _Reading(NamedTuple):
     connector: Connector
     map: Callable[[Draft], tuple[Draft, list[str]]] | None
     tables: dict[str, dict[str, str]]
+    live: Live | None
 
 
 @lru_cache(maxsize=256)
 def reading(source: Source) -> _Reading:
     """The feed's connector and compiled mapping, made once."""
     connector = configured(source.connector, orjson.loads(source.config))
+    live = rules.live(source.rules)
     if not source.mapping:
-        return _Reading(connector, None, {})
+        return _Reading(connector, None, {}, live)
     document = orjson.loads(source.mapping)
-    return _Reading(connector, crosswalk.compile(document), document.get("terms", {}))
+    return _Reading(connector, crosswalk.compile(document), document.get("terms", {}), live)
 
 
 @lru_cache(maxsize=256)
 def source_key(source: Source, context: bytes) -> bytes:
-    """Stands for all that gives an entry's bytes their meaning: context, configuration, mapping and code lists."""
-    meaning = orjson.dumps([source.connector, source.config, source.mapping, vocab.VERSION])
+    """Stands for all that gives an entry's bytes their meaning: context, configuration, mapping, code lists and rules."""
+    meaning = orjson.dumps([source.connector, source.config, source.mapping, vocab.VERSION, source.rules])
     return blake2b(meaning + context, digest_size=32).digest()
 
 
@@ -100,6 +117,8 @@ def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault, key
         except (TypeError, ValueError, KeyError) as error:
             return Fault("mapping.shape", f"the mapping does not fit: {error}", stage="map")
     record = prepare(draft, id, tables=made.tables, native=made.connector.native, flagged=flags)
+    if made.live is not None and isinstance(record, Prepared):
+        record = made.live(record)
     if isinstance(record, Fault):
         return record
     tokens = index_tokens(record.text)

@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, delete, select, update
 
-from app.catalogue import service
+from app.catalogue import originals, service
 from app.db import Database, now
 from app.harvest import runs
 from app.harvest.prepare import Source, prepared, reading, stamp
@@ -53,16 +52,27 @@ def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) ->
         )
 
 
-def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None) -> dict[str, Any]:
+def held_back(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> set[str]:
+    """Which of these have an open refusal already: those bytes are newer than what is live."""
+    names = [name[:600] for name in identifiers]
+    query = select(rejection.c.identifier).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    return set(connection.execute(query.where(rejection.c.identifier.in_(names))).scalars())
+
+
+def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> list[Any]:
+    """Open refusals of a feed with their bytes, in the order they came."""
+    query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    if rule:
+        query = query.where(rejection.c.rule == rule)
+    return list(connection.execute(query.order_by(rejection.c.id)))
+
+
+def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None, rules: str = "") -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
-    mapping = orjson.dumps(feed["mapping"]).decode() if feed["mapping"] else None
-    source = Source(feed["platform"], feed["key"], feed["connector"], orjson.dumps(feed["config"]).decode(), mapping)
+    source = Source.of(feed, rules)
     with database.write() as connection:
         run_id = runs.begin(connection, feed["id"], Job.REPLAY)
-        query = select(rejection).where(rejection.c.feed_id == feed["id"], rejection.c.state == "open")
-        if rule:
-            query = query.where(rejection.c.rule == rule)
-        rows = connection.execute(query.order_by(rejection.c.id)).all()
+        rows = waiting(connection, feed["id"], rule)
     groups: dict[bytes, list[Any]] = defaultdict(list)
     for row in rows:
         groups[bytes(row.context)].append(row)
@@ -86,5 +96,6 @@ def _replay(
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
         outcome = service.apply(connection, batch.arrivals, origin)
+        originals.keep(connection, outcome.written, batch.raws(entries), context)
         connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
         runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 from sqlalchemy import Connection
 
-from app.catalogue import service
+from app.catalogue import originals, service
 from app.feeds import leases
 from app.harvest import brake, quarantine, runs
 from app.harvest.pages import Run, Step
@@ -28,6 +28,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
         outcome = service.apply(connection, batch.arrivals, origin)
+        raws = batch.raws([step.entries[place] for place in step.fresh])
+        originals.keep(connection, outcome.written, raws, step.page.context)
         refused = _refused(step, batch, outcome)
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)

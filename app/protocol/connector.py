@@ -12,6 +12,9 @@ from typing import Any, BinaryIO, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from app.protocol import json
+from app.protocol.places import Place, in_json
+
 Checkpoint = Mapping[str, Any]
 """Where to go on: JSON that the hub stores and never opens; `{}` is the beginning."""
 
@@ -99,6 +102,15 @@ class Page:
     begins: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why an answer belongs to a kind: a configuration to begin with, how sure (1 to 100), and the reasons in words."""
+
+    config: Mapping[str, Any]
+    certainty: int
+    reasons: tuple[str, ...]
+
+
 class Connector(BaseModel):
     """A way of being connected. The class is its own configuration schema; unknown keys are refused."""
 
@@ -132,6 +144,20 @@ class Connector(BaseModel):
     def pick(self, identifiers: Sequence[str]) -> "Connector":
         """The connector that reads these records and no others; needed where `sweep` is not None."""
         raise NotImplementedError
+
+    @classmethod
+    def doors(cls, url: str) -> tuple[str, ...]:
+        """Addresses to ask beside `url` itself when somebody looks for this kind there. Default: none."""
+        return ()
+
+    @classmethod
+    def recognise(cls, response: Response) -> Evidence | None:
+        """Whether an answer is of this kind; PeerViolation counts as no. Default: no."""
+        return None
+
+    def places(self, entry: Entry, context: bytes) -> Iterator[Place]:
+        """Every text of an entry with its path. Default: of JSON bytes. Raises PeerViolation."""
+        return in_json(json.loads(entry.raw))
 
     def again(self, entry: Entry) -> Entry:
         """A quarantined entry as its bytes say: a native one finds its version and path again. Default: itself."""

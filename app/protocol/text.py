@@ -72,6 +72,11 @@ def rule(text: str) -> str | None:
     return "text.control" if code < 0xA0 else "text.noncharacter"
 
 
+def simplified(text: str) -> str:
+    """The text in simplified characters."""
+    return str(_simplifier().convert(text))
+
+
 def fold(text: str) -> str:
     """NFKC, simplified, case-folded, without what is not seen.
 
@@ -84,7 +89,7 @@ def fold(text: str) -> str:
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)
     if _HAN.search(text):
-        text = _simplifier().convert(text)
+        text = simplified(text)
     return text.casefold()
 
 

@@ -13,10 +13,13 @@ from lxml import etree
 
 from app.protocol.errors import PeerViolation
 
+MARKS: Final = 4_000_000
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_DECLARATION: Final = re.compile(rb"""\A\s*<\?xml\s[^>]*\?>""")
 _UNICODE: Final = {"utf-8", "utf8", "us-ascii", "ascii"}
 _WIDE: Final = {"utf-16": "utf-16", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 _CHINESE: Final = {"gb18030", "gbk", "gb2312"}
+_TRADITIONAL: Final = {"big5", "big5-hkscs"}
 _HABIT: Final = {"iso-8859-1", "latin1"}
 """What servers append to text/xml without having looked at the page."""
 _SPACE: Final = b" \t\r\n"
@@ -31,9 +34,12 @@ def document(content: bytes, *, expect: str = "XML", charset: str | None = None)
     """The root element, without comments and processing instructions. `expect` names the page for people.
 
     Raises PeerViolation: page.empty, page.html, xml.doctype_forbidden, xml.encoding_not_allowed, xml.malformed.
-    Recovery is off: a truncated page must not look like a page with fewer records.
+    Recovery is off: a truncated page must not look like a page with fewer records. The tree of a page costs many
+    times its bytes, so its marks are counted first (page.limit).
     """
     content = decoded(content, expect=expect, charset=charset)
+    if content.count(b"<") > MARKS:
+        raise PeerViolation("page.limit", f"{expect}: more than {MARKS} tags in one page")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=False,
         remove_comments=True, remove_pis=True, encoding="utf-8",
@@ -52,7 +58,8 @@ def decoded(content: bytes, *, expect: str = "XML", charset: str | None = None) 
     name = encoding(content, charset)
     if name != "utf-8":
         try:
-            content = content.decode(name).encode()
+            # Without its declaration, which is no longer true: whoever reads on must not decode a second time.
+            content = _DECLARATION.sub(b"", content.decode(name).removeprefix("\ufeff").encode())
         except UnicodeError as error:
             raise PeerViolation("xml.malformed", f"{expect}: bytes are not {name}: {error}") from None
     content = content.removeprefix(codecs.BOM_UTF8).lstrip(_SPACE)
@@ -86,7 +93,8 @@ def _root_at(content: bytes) -> int:
 def encoding(content: bytes, charset: str | None = None) -> str:
     """Python's name of the page's encoding: by its mark, its declaration, the header, else UTF-8 (4.3.3, F.1).
 
-    Raises PeerViolation for one that is not allowed; GB2312 and GBK are read as GB18030, which contains both.
+    Raises PeerViolation for one that is not allowed; GB2312 and GBK are read as GB18030, which contains both, and Big5
+    as its Hong Kong superset.
     """
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise _refused("utf-32")
@@ -100,6 +108,8 @@ def encoding(content: bytes, charset: str | None = None) -> str:
         return "utf-8"
     if name in _CHINESE:
         return "gb18030"
+    if name in _TRADITIONAL:
+        return "big5hkscs"
     if found is None and name in _WIDE:
         return _WIDE[name]
     if name in _WIDE:

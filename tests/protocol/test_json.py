@@ -153,10 +153,10 @@ def test_a_bad_element_does_not_spoil_its_neighbours() -> None:
 )
 def test_hostile_bytes_cost_no_more_than_a_second(content: bytes) -> None:
     for read in (json.loads, json.items):
-        started = time.perf_counter()
+        started = time.process_time()
         with suppress(PeerViolation):
             read(content)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
 
 
 def test_real_poems_are_cut_exactly(data: Path) -> None:

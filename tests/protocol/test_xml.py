@@ -78,3 +78,18 @@ def test_references_are_resolved_once(text: str) -> None:
     assert xml.unescape("&amp;lt;") == "&lt;"
     assert xml.unescape("&#x4E2D;&#20013;") == "中中"
     assert [xml.unescape(bad) for bad in ("&copy", "&nbsp;", "&#0;", "&#xFFFFFF;")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("declared", "codec"), [("GB2312", "gb18030"), ("GBK", "gbk"), ("Big5", "big5hkscs"), ("UTF-16", "utf-16")]
+)
+def test_a_page_that_was_decoded_is_not_decoded_a_second_time(declared: str, codec: str) -> None:
+    page = f'<?xml version="1.0" encoding="{declared}"?><a>國語課</a>'.encode(codec)
+    assert xml.document(xml.decoded(page)).text == "國語課"
+    assert xml.document(page).text == "國語課"
+
+
+def test_pages_of_nothing_but_tags_are_refused() -> None:
+    with pytest.raises(PeerViolation) as refused:
+        xml.document(b"<a>" + b"<b/>" * xml.MARKS + b"</a>")
+    assert refused.value.kind == "page.limit"

@@ -1,0 +1,194 @@
+"""Commands that look without storing, and those of mappings and rules: mounted by `app.cli`."""
+
+import csv
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.catalogue import queries
+from app.feeds import service as feeds
+from app.harvest import assess, explain, look, remap
+from app.harvest.fetch import Fetcher
+from app.main import engine
+from app.protocol import mapping as crosswalk
+from app.protocol import rules
+from app.protocol.errors import BadRequest
+from app.protocol.record import restore
+from app.terminal import Json, document, opened, screen, show
+
+commands, feed_commands = typer.Typer(), typer.Typer()
+Mapped = Annotated[str | None, typer.Option("--mapping", help="JSON or @FILE instead of the feed's own")]
+
+
+def _printed(found: Any) -> None:
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+def _subject(fetcher: Fetcher, what: str, number: int, mapping: str | None) -> look.Subject:
+    """A feed's number or PLATFORM/key, an address, or a file."""
+    chosen = document(mapping) if mapping else None
+    if chosen is not None:
+        crosswalk.checked(chosen)
+    if what.startswith(("http://", "https://")):
+        found = look.proposed(fetcher, what)
+        return found._replace(mapping=chosen or found.mapping)
+    if Path(what).is_file():
+        return look.file(Path(what), number, chosen)
+    with opened()[1].read() as connection:
+        return look.of_feed(feeds.by_id(connection, what), chosen)
+
+
+@commands.command()
+def probe(url: str, as_json: Json = False) -> None:
+    """Which connector fits an address, with evidence, and a mapping to begin with."""
+    settings, database = opened()
+    with closing(engine(settings, database).fetcher) as fetcher:
+        found = look.probe(fetcher, url)
+    if as_json:
+        print(orjson.dumps(found, default=str).decode())
+    else:
+        _tell(found)
+    if not found["kinds"]:
+        sys.exit(1)
+
+
+def _tell(found: dict[str, Any]) -> None:
+    kinds = [{**kind, "reasons": "; ".join(kind["reasons"])} for kind in found["kinds"]]
+    show(
+        kinds or found["failed"], ("connector", "certainty", "config", "reasons") if kinds else ("url", "detail"), False
+    )
+    if found["mapping"]:
+        guesses = [
+            {**g, "reasons": "; ".join(g["reasons"]), "examples": " / ".join(g["examples"])} for g in found["evidence"]
+        ]
+        show(guesses, ("field", "rule", "certainty", "reasons", "examples"), False)
+        screen.print(f"nothing found for: {', '.join(found['open']) or 'nothing, all mandatory fields have a source'}")
+        _printed(found["mapping"])
+
+
+@commands.command()
+def preview(
+    what: Annotated[str, typer.Argument(help="FEED or URL or FILE")],
+    number: Annotated[int, typer.Option("-n", min=1, max=1000)] = 20, mapping: Mapped = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """The first records as they would be stored, coverage and score; nothing is stored."""
+    settings, database = opened()
+    with closing(engine(settings, database).fetcher) as fetcher:
+        found = look.preview(fetcher, _subject(fetcher, what, number, mapping), number, settings.rules)
+    if as_json:
+        print(orjson.dumps(found).decode())
+        return
+    show([_brief(item) for item in found["records"]], ("identifier", "title", "subject", "stage", "findings"), False)
+    show(found["coverage"], ("field", "required", "present", "of", "unmapped"), False)
+    screen.print(f"score {found['score']}, {found['requests']} requests, {found['own_ms']} ms of our own")
+
+
+def _brief(item: dict[str, Any]) -> dict[str, Any]:
+    record, found = (
+        item["record"] or {},
+        [f"{f['rule']}:{f['path']}" for f in item["findings"] if f["severity"] != "advice"],
+    )
+    return {**{name: record.get(name) for name in ("title", "subject", "stage")}, "identifier": item["identifier"],
+            "findings": " ".join(found)}  # fmt: skip
+
+
+@commands.command()
+def validate(
+    what: Annotated[str, typer.Argument(help="FEED or URL or FILE")],
+    number: Annotated[int, typer.Option("-n", min=1, max=100_000)] = 1000,
+    mapping: Mapped = None, rest: Annotated[Path | None, typer.Option("--csv", help="all findings as CSV")] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """A report grouped by rule with counts and three examples each; exit 1 when records would be refused."""
+    settings, database = opened()
+    with closing(engine(settings, database).fetcher) as fetcher:
+        report, verdicts = look.validate(fetcher, _subject(fetcher, what, number, mapping), number, settings.rules)
+    if rest is not None:
+        with rest.open("w", encoding="utf-8-sig", newline="") as file:
+            csv.writer(file).writerows([assess.COLUMNS, *assess.rows(verdicts)])
+    if as_json:
+        print(orjson.dumps(report).decode())
+    else:
+        _report(report)
+    if report["refused"]:
+        sys.exit(1)
+
+
+def _report(report: dict[str, Any]) -> None:
+    for group in report["rules"]:
+        table = Table(
+            "identifier", "path", "value", title=f"{group['severity']} {group['rule']}: {group['records']} records"
+        )
+        for item in group["examples"]:
+            table.add_row(item["identifier"], item["path"], item["value"])
+        console = Console()
+        console.print(table)
+        console.print(f"{group['zh']} {group['en']}\n处理 {group['remedy_zh']} {group['remedy']}\n", highlight=False)
+    counts = {name: report[name] for name in ("seen", "accepted", "refused", "score")}
+    show([counts], tuple(counts), False)
+
+
+@feed_commands.command("remap")
+def feed_remap(
+    feed: str, mapping: Annotated[str, typer.Option(help="JSON or @FILE")], apply: bool = False, as_json: Json = False
+) -> None:
+    """Try a mapping on the kept bytes of a feed; --apply gives it to the feed. The source is not asked."""
+    settings, database = opened()
+    chosen = document(mapping)
+    if apply:
+        found = remap.apply(database, feed, chosen, settings.rules, settings.lease_s)
+    else:
+        with database.read() as connection:
+            row = feeds.by_id(connection, feed)
+        found = remap.trial(database, row, chosen, settings.rules)
+    print(orjson.dumps(found).decode()) if as_json else _printed(found)
+
+
+@commands.command("record")
+def record_show(
+    id: str, explained: Annotated[bool, typer.Option("--explain", help="where each field came from")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """One record as stored, or where each of its fields came from."""
+    _, database = opened()
+    with database.read() as connection:
+        if explained:
+            found = explain.explain(connection, id)
+            print(orjson.dumps(found).decode()) if as_json else _origin(found)
+            return
+        row = queries.by_id(connection, id)
+    if row is None:
+        raise BadRequest(f"there is no record {id}")
+    _printed(restore(bytes(row.document)))
+
+
+def _origin(found: dict[str, Any]) -> None:
+    rows = [
+        {"field": item["field"], "value": str(item["value"])[:60], "how": item["how"],
+         "from": "\n".join(f"{place['path']} = {place['value'][:60]}" for place in item["from"])}
+        for item in found["fields"]
+    ]  # fmt: skip
+    show(rows, ("field", "value", "from", "how"), False)
+
+
+@commands.command("rules")
+def rules_list(
+    markdown: Annotated[bool, typer.Option("--markdown", help="the page docs/rules.md")] = False, as_json: Json = False
+) -> None:
+    """All rules, by what breaks them."""
+    if markdown:
+        print(rules.markdown(), end="")
+        return
+    show([rules.described(rule) for rule in rules.RULES.values()], ("id", "severity", "always", "zh", "en"), as_json)
+
+
+@commands.command("mapping-schema")
+def mapping_schema() -> None:
+    """The JSON Schema of a mapping document."""
+    _printed(crosswalk.schema())
