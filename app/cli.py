@@ -9,7 +9,7 @@ import orjson
 import typer
 import uvicorn
 
-from app import access_commands, looking, schema
+from app import access_commands, enrol_commands, looking, schema
 from app.access import keys
 from app.access.keyring import keyring
 from app.catalogue import queries, search
@@ -35,6 +35,7 @@ app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 access_commands.attach(app)
+enrol_commands.attach(app)
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
 

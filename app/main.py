@@ -20,6 +20,8 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import status
+from app.platforms import duties, line_routes, proof
+from app.platforms import routes as enrolment
 from app.protocol import rules
 from app.publish import history, ix, jobs, oai, rest
 from app.settings import Settings
@@ -51,7 +53,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         if harvest:
             worker.start()
-        keeper = clerk.Clerk(database, app.state.gate)
+        keeper = clerk.Clerk(database, app.state.gate, lambda connection: duties.carry_out(connection, settings))
         keeper.start()
         yield
         await run_in_threadpool(keeper.stop)
@@ -72,7 +74,17 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (routes.router, jobs.router, history.router, rest.router, ix.router, oai.router):
+    app.state.texts = proof.resolver(settings.dns_servers)
+    for room in (
+        routes.router,
+        enrolment.router,
+        line_routes.router,
+        jobs.router,
+        history.router,
+        rest.router,
+        ix.router,
+        oai.router,
+    ):
         app.include_router(room)
     _operations(app)
     return app
