@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import dns.exception
+import dns.nameserver
 import dns.resolver
 from sqlalchemy import Connection, select, update
 
@@ -106,7 +107,7 @@ def resolver(servers: str = "") -> Texts:
     def texts(name: str) -> Iterable[str]:
         made = dns.resolver.Resolver(configure=not servers)
         if servers:
-            made.nameservers = [part.strip() for part in _urls(servers)]
+            made.nameservers = _addresses(servers)
         try:
             answer = made.resolve(name, "TXT", lifetime=SECONDS)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
@@ -118,7 +119,7 @@ def resolver(servers: str = "") -> Texts:
     return texts
 
 
-def _urls(servers: str) -> list[Any]:
+def _addresses(servers: str) -> list[Any]:
     found: list[Any] = []
     for part in servers.split(","):
         host, _, port = part.strip().partition(":")
