@@ -19,6 +19,11 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.depth
+	$(BIN)/python -m benchmarks.csv
+	$(BIN)/python -m benchmarks.csv_memory
 
 openapi: .venv/dev
 	$(BIN)/hutong openapi > openapi/hub.json
@@ -27,7 +32,7 @@ openapi: .venv/dev
 lock:
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml -o requirements/core.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres -o requirements/postgres.txt
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres --group dev -o requirements/dev.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres --group dev --group e2e -o requirements/dev.txt
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,7 +1,10 @@
 """The command `hutong`: tables for people, --json for programs; exit 0 done, 1 failed, 2 wrong usage."""
 
+import os
+import signal
 import sys
-import time
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +16,8 @@ from app import access_commands, enrol_commands, looking, schema
 from app.access import keys
 from app.access.keyring import keyring
 from app.catalogue import queries, search
-from app.db import Database
 from app.feeds import service as feeds
+from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
 from app.harvest.discovery import configured, kinds, masked
 from app.harvest.worker import Worker, harvest_now
@@ -38,6 +41,8 @@ access_commands.attach(app)
 enrol_commands.attach(app)
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
+STARTUP_S = 120  # a process that says nothing for so long is replaced; a loaded machine needs a while to import us
+GRACE_S = 5  # for answers on their way; a reader who waits for changes is cut off
 
 
 def main() -> None:
@@ -68,24 +73,37 @@ def init() -> None:
 
 
 @app.command()
-def serve(host: str = "127.0.0.1", port: int = 8000, harvest: bool = True) -> None:
-    """API, protocol faces and status page, with the embedded worker."""
-    settings = Settings()
-    schema.upgrade(Database(settings.url))
-    uvicorn.run(create(settings, harvest=harvest), host=host, port=port, log_level="warning", proxy_headers=False)
+def serve(
+    host: str = "127.0.0.1", port: int = 8000, workers: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    harvest: bool | None = None,
+) -> None:  # fmt: skip
+    """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
+    settings, database = _open()
+    schema.upgrade(database)
+    database.close()
+    assert settings.secret  # made here, once, before several processes look for it
+    # The processes make their settings themselves. Leases keep their workers apart; they share the threads out.
+    os.environ["HUTONG_HARVEST"] = str(settings.harvest if harvest is None else harvest)
+    os.environ["HUTONG_HARVEST_THREADS"] = str(max(1, settings.harvest_threads // workers))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has ended
+    uvicorn.run(
+        "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S,
+    )  # fmt: skip
 
 
 @app.command()
 def worker(concurrency: int = 64) -> None:
-    """A harvest worker; any number, on any machine, against PostgreSQL."""
+    """A harvest worker; any number, on any machine, against PostgreSQL; hands its feeds over on SIGTERM."""
     settings, database = _open()
     made = Worker(engine(settings, database), lease_s=settings.lease_s, concurrency=concurrency)
+    asked_to_end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked_to_end.set())
     made.start()
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        made.stop()
+    asked_to_end.wait()
+    made.stop()
+    made.engine.close()
 
 
 @platform_app.command("add")
@@ -151,6 +169,23 @@ def feed_list(as_json: Json = False) -> None:
         _show(feeds.feeds(connection), ("id", "platform", "key", "name", "connector", "state", "every_s"), as_json)
 
 
+@feed_app.command("upload")
+def feed_upload(feed: str, file: Path, name: str | None = None, as_json: Json = False) -> None:
+    """Give a feed of the kind `upload` its file; it is harvested next."""
+    settings, database = _open()
+    if not file.is_file():
+        raise BadRequest(f"there is no file {str(file)!r}")
+    with file.open("rb") as opened:
+        pieces = iter(lambda: opened.read(1 << 20), b"")
+        staged = uploads.staged(settings.files, pieces, settings.fetch_file_max_bytes)
+    try:
+        with database.write() as connection:
+            row = uploads.keep(connection, settings.files, staged, feed, name or file.name)
+    finally:
+        staged.path.unlink(missing_ok=True)
+    _show([row], ("id", "feed_id", "name", "bytes", "sha256"), as_json)
+
+
 @feed_app.command("pause")
 def feed_pause(feed: str) -> None:
     """Stop harvesting, effective within one page."""
@@ -192,16 +227,16 @@ def connectors_list(name: str | None = None) -> None:
 def harvest(feed: str, full: bool = False, as_json: Json = False) -> None:
     """Harvest a feed now, in the foreground."""
     settings, database = _open()
-    report = harvest_now(engine(settings, database), feed, "full" if full else "harvest", settings.lease_s)
-    _report(report, as_json)
+    with closing(engine(settings, database)) as made:
+        _report(harvest_now(made, feed, "full" if full else "harvest", settings.lease_s), as_json)
 
 
 @app.command()
 def reconcile(feed: str, look: bool = False, as_json: Json = False) -> None:
     """Compare with the source by identifier and stamp, find what is missing, stale or left over; repair."""
     settings, database = _open()
-    report = harvest_now(engine(settings, database), feed, "compare" if look else "reconcile", settings.lease_s)
-    _report(report, as_json)
+    with closing(engine(settings, database)) as made:
+        _report(harvest_now(made, feed, "compare" if look else "reconcile", settings.lease_s), as_json)
 
 
 @app.command()

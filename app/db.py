@@ -26,6 +26,10 @@ class Database:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url) if self.sqlite else create_engine(url, pool_size=20, max_overflow=60)
+        # One moment for all statements of a read, as on SQLite: with READ COMMITTED a page of changes could name a
+        # newer head than the rows it was read with, and its reader would pass over what lies between (IX/1 V1).
+        snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reader = self.engine.execution_options(**snapshot)
         # Threads of one process queue here instead of spinning on SQLite's busy handler.
         self._writer = RLock()
 
@@ -42,8 +46,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that only reads."""
-        with self.engine.connect() as connection:
+        """A connection that only reads, and sees one moment."""
+        with self._reader.connect() as connection:
             yield connection
 
     def acting(self, principal: Any) -> "Database":
@@ -71,7 +75,7 @@ def _sqlite_engine(url: str) -> Engine:
             "synchronous=FULL",
             "busy_timeout=60000",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            "cache_size=-32768",
             # Index pages are written by every page of a harvest: fewer checkpoints write them fewer times.
             "wal_autocheckpoint=8000",
         ):
@@ -85,11 +89,6 @@ def _sqlite_engine(url: str) -> Engine:
     return engine
 
 
-def plain(row: Any) -> dict[str, Any]:
-    """A row by column name. SQLAlchemy's names are a subclass of str, which orjson refuses as keys."""
-    return {str(name): value for name, value in row._mapping.items()}
-
-
 def now(connection: Connection) -> int:
     """The database's clock, microseconds UTC: the one clock all workers share."""
     query = _SQLITE_NOW if connection.dialect.name == "sqlite" else _POSTGRES_NOW
@@ -98,6 +97,11 @@ def now(connection: Connection) -> int:
 
 _SQLITE_NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 _POSTGRES_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
+def plain(row: Any) -> dict[str, Any]:
+    """A row as a dictionary with plain texts for keys: a column's own name is a subclass that JSON refuses."""
+    return {str(name): value for name, value in row._mapping.items()}
 
 
 def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:

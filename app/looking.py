@@ -14,7 +14,7 @@ from rich.table import Table
 from app.catalogue import queries
 from app.feeds import service as feeds
 from app.harvest import assess, explain, look, remap
-from app.harvest.fetch import Fetcher
+from app.harvest.loop import Engine
 from app.main import engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
@@ -30,18 +30,18 @@ def _printed(found: Any) -> None:
     print(orjson.dumps(found, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
-def _subject(fetcher: Fetcher, what: str, number: int, mapping: str | None) -> look.Subject:
+def _subject(made: Engine, what: str, number: int, mapping: str | None) -> look.Subject:
     """A feed's number or PLATFORM/key, an address, or a file."""
     chosen = document(mapping) if mapping else None
     if chosen is not None:
         crosswalk.checked(chosen)
     if what.startswith(("http://", "https://")):
-        found = look.proposed(fetcher, what)
+        found = look.proposed(made.fetcher, what)
         return found._replace(mapping=chosen or found.mapping)
     if Path(what).is_file():
         return look.file(Path(what), number, chosen)
-    with opened()[1].read() as connection:
-        return look.of_feed(feeds.by_id(connection, what), chosen)
+    with made.database.read() as connection:
+        return look.registered(connection, made.ring, what, chosen)
 
 
 @commands.command()
@@ -79,8 +79,8 @@ def preview(
 ) -> None:  # fmt: skip
     """The first records as they would be stored, coverage and score; nothing is stored."""
     settings, database = opened()
-    with closing(engine(settings, database).fetcher) as fetcher:
-        found = look.preview(fetcher, _subject(fetcher, what, number, mapping), number, settings.rules)
+    with closing(engine(settings, database)) as made:
+        found = look.preview(made.fetcher, _subject(made, what, number, mapping), number, settings.rules)
     if as_json:
         print(orjson.dumps(found).decode())
         return
@@ -107,8 +107,8 @@ def validate(
 ) -> None:  # fmt: skip
     """A report grouped by rule with counts and three examples each; exit 1 when records would be refused."""
     settings, database = opened()
-    with closing(engine(settings, database).fetcher) as fetcher:
-        report, verdicts = look.validate(fetcher, _subject(fetcher, what, number, mapping), number, settings.rules)
+    with closing(engine(settings, database)) as made:
+        report, verdicts = look.validate(made.fetcher, _subject(made, what, number, mapping), number, settings.rules)
     if rest is not None:
         with rest.open("w", encoding="utf-8-sig", newline="") as file:
             csv.writer(file).writerows([assess.COLUMNS, *assess.rows(verdicts)])

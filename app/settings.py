@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     grading_warn_days: str = Field(default="90,30,7", pattern=r"^\d{1,4}(,\d{1,4})*$")
     grading_expired: str = Field(default="warn", pattern="^(warn|suspend)$")
     grading_grace_days: int = Field(default=30, ge=0, le=3650)
+    fetch_file_max_bytes: int = Field(default=2 << 30, gt=0)
+    fetch_file_deadline_s: float = Field(default=3600, gt=0)
     platform_code: str = Field(default="N-000000-01", pattern=r"^[NPCDSE]-\d{6}-\d{2}$")
     platform_name: str = "互通资源枢纽"
     admin_email: str = "ops@edu-hub.org"
@@ -52,6 +54,9 @@ class Settings(BaseSettings):
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     docs: bool = True
+    harvest: bool = True
+    parsers: int = Field(default=0, ge=0, le=64)
+    harvest_threads: int = Field(default=8, ge=1, le=256)
     log_format: str = "text"
     locale: str = "zh-CN"
 
@@ -70,6 +75,11 @@ class Settings(BaseSettings):
         if not self.database_url:
             return f"sqlite:///{self.data_dir / 'hutong.db'}"
         return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def files(self) -> Path:
+        """Where uploaded files are kept."""
+        return self.data_dir / "files"
 
     @cached_property
     def secret(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What all commands share: opening the hub as the person at the keyboard, tables, JSON lines, documents from files."""
+"""What all commands share: the hub opened as the person at the keyboard, tables for people, JSON for programs."""
 
 import getpass
 from dataclasses import replace
@@ -20,13 +20,13 @@ screen = Console(stderr=True)
 
 
 def opened() -> tuple[Settings, Database]:
-    """Settings and database; what is done is noted as `cli:USER`."""
+    """Settings and the database behind them; what is done is noted as `cli:USER`."""
     settings = Settings()
     return settings, Database(settings.url).acting(replace(SYSTEM, name=f"cli:{getpass.getuser()}"))
 
 
 def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
-    """A table of these columns, or one JSON object a line with all of them."""
+    """A table of these columns, or one JSON document a line with all of them."""
     if as_json:
         for item in items:
             print(orjson.dumps(item, default=str).decode())

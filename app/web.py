@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from math import ceil
 from typing import Annotated, Any
@@ -21,11 +21,13 @@ from app.protocol.errors import CursorGone, HutongError, QuotaExceeded
 from app.settings import Settings
 
 
-def problem(status: int, kind: str, detail: str, errors: list[Any] | None = None) -> Response:
-    """A problem document; `type` points to its page in this hub."""
+def problem(
+    status: int, kind: str, detail: str, errors: list[Any] | None = None, members: Mapping[str, Any] | None = None
+) -> Response:
+    """A problem document with its extension members; `type` points to its page in this hub."""
     body = {
         "type": f"/problems/{kind}", "title": kind.replace("_", " ").replace(".", ": "), "status": status,
-        "detail": detail, "kind": kind, "errors": errors or [],
+        "detail": detail, "kind": kind, "errors": errors or [], **(members or {}),
     }  # fmt: skip
     return Response(orjson.dumps(body), status_code=status, media_type="application/problem+json")
 
@@ -35,7 +37,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HutongError)
     async def _ours(_: Request, error: HutongError) -> Response:
-        answer = problem(error.status, error.kind, error.detail, error.errors)
+        answer = problem(error.status, error.kind, error.detail, error.errors, error.members)
         if error.wait_s is not None:
             answer.headers["Retry-After"] = str(ceil(error.wait_s))
         if isinstance(error, QuotaExceeded):
@@ -77,8 +79,6 @@ class Answers:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if scope["path"] == "/docs":
-                    headers["Content-Security-Policy"] = _SWAGGER
                 for name, value in self.fixed.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = state["request_id"]
@@ -90,19 +90,13 @@ class Answers:
         await self.app(scope, receive, answer)
 
 
-# Swagger UI as FastAPI serves it: from a public address, started by a script in the page.
-_SWAGGER = (
-    "default-src 'self'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src https://cdn.jsdelivr.net "
-    "'unsafe-inline'; img-src 'self' data: https://fastapi.tiangolo.com; frame-ancestors 'none'"
-)
 _RATE = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
-    # A page with needs of its own sets its own policy; this one allows the styles of the status page.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    # A page with needs of its own sets its own policy.
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
 
 

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr
@@ -24,7 +24,7 @@ _ID = re.compile("ix:[!-9;-~]+:[!-~]+")
 
 
 class Ix(Connector):
-    """A platform that speaks IX/1."""
+    """A platform that speaks IX/1; one at level L0 has only a snapshot, which is then read in every run."""
 
     name: ClassVar[str] = "ix"
     title_zh: ClassVar[str] = "IX/1 互联互通协议"
@@ -33,15 +33,16 @@ class Ix(Connector):
     base_url: HttpUrl
     scope: str = Field(default="all", max_length=64)
     limit: int = Field(default=500, ge=1, le=1000)
+    level: Literal["L0", "L1"] = "L1"
     api_key: SecretStr | None = None
 
     def sweep(self) -> "IxHeads":
         """The same changes without their records, from the beginning."""
-        return IxHeads.model_validate(self.model_dump())
+        return IxHeads.model_validate({**self.model_dump(), "level": "L1"})  # L0 has no changes: refused by name
 
     def pick(self, identifiers: Sequence[str]) -> "IxRecords":
         """The connector that asks for these records one by one."""
-        return IxRecords.model_validate({**self.model_dump(), "identifiers": tuple(identifiers)})
+        return IxRecords.model_validate({**self.model_dump(), "level": "L1", "identifiers": tuple(identifiers)})
 
     @classmethod
     def doors(cls, url: str) -> tuple[str, ...]:
@@ -70,10 +71,10 @@ class Ix(Connector):
         return in_json(json.loads(entry.raw)["record"], "record")
 
     def request(self, checkpoint: Checkpoint) -> Request:
-        """Changes after the cursor; after a lost cursor the snapshot's manifest and parts."""
+        """Changes after the cursor; after a lost cursor, and at L0, the snapshot's manifest and parts."""
         if checkpoint.get("parts"):
             return self._asked(checkpoint["parts"][0]["href"])
-        if checkpoint.get("lost"):
+        if checkpoint.get("lost") or self.level == "L0":
             return self._asked(self._address("snapshots/latest"))
         query = urlencode({"cursor": checkpoint.get("cursor", ""), "limit": self.limit})
         return self._asked(f"{self._address('changes')}?{query}")
@@ -89,20 +90,19 @@ class Ix(Connector):
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page for each answer."""
-        status = response.status
+        status, snapshot = response.status, self.level == "L0" or bool(checkpoint.get("lost"))
         if status >= 500:
             raise PeerUnavailable(f"HTTP {status} from {response.url}")
         if checkpoint.get("parts"):
             yield from self._snapshot(checkpoint, response)
-        elif status == 410 and not checkpoint.get("lost"):
+        elif status == 410 and not snapshot:
             yield Page((), {"lost": True}, False)
             if checkpoint.get("rebuilt"):
                 raise PeerViolation("page.loop", "the cursor of the snapshot itself is refused as too old")
         elif status >= 400:
             raise PeerRefused(f"HTTP {status} from {response.url}")
-        elif checkpoint.get("lost"):
-            base = response.url or self._address("snapshots/latest")
-            yield self._manifest(json.loads(response.content(), strict=True), base)
+        elif snapshot:
+            yield self._manifest(checkpoint, response)
         else:
             yield self._changes(checkpoint, response.content())
 
@@ -121,7 +121,9 @@ class Ix(Connector):
             raise PeerViolation("page.loop", "`more` is true but the cursor does not move")
         return Page(entries, {"cursor": following, "stuck": True}, False)
 
-    def _manifest(self, body: Any, base: str) -> Page:
+    def _manifest(self, checkpoint: Checkpoint, response: Response) -> Page:
+        content, base = response.content(), response.url or self._address("snapshots/latest")
+        body: Any = json.loads(content, strict=True)
         try:
             parts = [_part(part, base) for part in body["parts"]]
             after: dict[str, Any] = {"cursor": str(body["cursor"]), "lost": True, "parts": parts}
@@ -131,7 +133,14 @@ class Ix(Connector):
         # A manifest that names fewer records than it counts would let the rest look deleted.
         if promised != sum(part["records"] for part in parts):
             raise PeerViolation("ix.shape", f"the snapshot counts {promised} records, its parts hold others")
-        return Page((), after, False, listing=_listing(after), begins=True) if parts else _rebuilt(after, ())
+        if self.level == "L0":
+            # No changes follow: what tells one snapshot from the next is its manifest, whatever it calls its cursor.
+            after["cursor"] = sha256(content).hexdigest()
+            if after["cursor"] == checkpoint.get("cursor"):
+                return Page((), checkpoint, True)
+        if not parts:
+            return self._rebuilt(after, ())
+        return Page((), after, False, listing=_listing(after), begins=True)
 
     def _snapshot(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         try:
@@ -147,7 +156,14 @@ class Ix(Connector):
         if rest := checkpoint["parts"][1:]:
             yield Page(entries, {**checkpoint, "parts": rest}, False, listing=_listing(checkpoint))
         else:
-            yield _rebuilt(checkpoint, entries)
+            yield self._rebuilt(checkpoint, entries)
+
+    def _rebuilt(self, checkpoint: Checkpoint, entries: Sequence[Entry]) -> Page:
+        """The snapshot's end: what it lacks is gone; the changes since its cursor follow in the same run (V4)."""
+        listing = _listing(checkpoint)
+        done = self.level == "L0"
+        after = {"cursor": checkpoint["cursor"]} if done else {"cursor": checkpoint["cursor"], "rebuilt": True}
+        return Page(entries, after, done, listing=listing, complete=frozenset({listing}))
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """The record, if its identifier and its hash are right."""
@@ -209,13 +225,6 @@ def _base(url: str) -> str:
 
 def _listing(checkpoint: Checkpoint) -> str:
     return f"snapshot-{sha256(checkpoint['cursor'].encode()).hexdigest()[:16]}"
-
-
-def _rebuilt(checkpoint: Checkpoint, entries: Sequence[Entry]) -> Page:
-    """The snapshot's end: what it lacks is gone; the changes since its cursor follow in the same run (V4)."""
-    listing = _listing(checkpoint)
-    after = {"cursor": checkpoint["cursor"], "rebuilt": True}
-    return Page(entries, after, False, listing=listing, complete=frozenset({listing}))
 
 
 def _part(part: Any, base: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, ClassVar, Self
 from urllib.parse import urlencode
 
@@ -15,9 +14,9 @@ from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
 from app.protocol.formats import FLAT, READERS
 from app.protocol.places import Place, in_xml
+from app.protocol.progress import progress
 
 TOKEN_LIMIT = 65_536
-STALE_PAGES = 10
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?OAI-PMH[\s>]")
 
 
@@ -116,7 +115,8 @@ class OaiPmh(Connector):
         begins, started = "started" not in checkpoint, checkpoint.get("started") or page.response_date
         listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
-            after = {**checkpoint, "started": started, "token": page.token, **_progress(checkpoint, page)}
+            guard = progress(checkpoint, [item.identifier for item in page.slices], page.token)
+            after = {**checkpoint, "started": started, "token": page.token, **guard}
             return Page(entries, after, False, page.context, listing, None, page.total, begins)
         complete = frozenset({listing}) if listing else None
         following = self._next(started, checkpoint)
@@ -234,25 +234,3 @@ def _identity(found: oaipmh.Identity | None) -> dict[str, bool]:
     if found is None:
         return {"days": True, "deletes": True}
     return {"days": len(found.granularity) <= 10, "deletes": found.deleted_record not in ("no", "transient")}
-
-
-def _progress(checkpoint: Checkpoint, page: oaipmh.Listing) -> dict[str, Any]:
-    """The loop guard: the same token with the same identifiers twice, or ten pages in a row with nothing new.
-
-    A page is old when it is one of the last ten. Longer circles meet `mark`, a page remembered at each power of two
-    (Brent), so that the state stays small however long the list is.
-    """
-    names = _digest("\n".join(item.identifier for item in page.slices))
-    here = f"{names}{_digest(page.token or '')}"
-    recent, step = checkpoint.get("recent", []), checkpoint.get("step", 0) + 1
-    stale = checkpoint.get("stale", 0) + 1 if names in recent or not page.slices else 0
-    if page.slices and here in (checkpoint.get("mark"), checkpoint.get("last")):
-        raise PeerViolation("page.loop", "the same resumptionToken brought the same records again")
-    if stale >= STALE_PAGES:
-        raise PeerViolation("page.loop", f"{STALE_PAGES} pages in a row brought nothing new")
-    mark = here if step & (step - 1) == 0 else checkpoint["mark"]
-    return {"recent": [*recent, names][-STALE_PAGES:], "last": here, "mark": mark, "step": step, "stale": stale}
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:16]

@@ -1,16 +1,25 @@
-"""Real databases for every test: SQLite files and PostgreSQL from a URL or from the pip-installed server."""
+"""Real databases for every test: SQLite files and PostgreSQL from a URL or from the pip-installed server.
+
+Tests marked `postgres15` run a third time on PostgreSQL 15, the oldest that is promised, where its programs are.
+"""
 
 import os
+import shutil
+import subprocess
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from app import schema
 from app.db import Database
@@ -19,8 +28,20 @@ from app.db import Database
 settings.register_profile("hutong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hutong")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--pictures` lets the browser tests write docs/pictures."""
+    parser.addoption("--pictures", action="store_true", help="write docs/pictures from the browser tests")
+
+
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 SCHEMAS = DATA.parent / "schemas"
+# Where Debian, Red Hat and Homebrew put the programs of PostgreSQL 15.
+POSTGRES_15 = [
+    Path("/usr/lib/postgresql/15/bin"),
+    Path("/usr/pgsql-15/bin"),
+    Path("/opt/homebrew/opt/postgresql@15/bin"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +70,84 @@ def postgres_url() -> Iterator[str]:
     server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def postgres15_url() -> Iterator[str]:
+    """A PostgreSQL 15 of this session's own, on a socket in a folder that goes with it."""
+    programs = next((folder for folder in POSTGRES_15 if (folder / "initdb").exists()), None)
+    if programs is None:
+        pytest.skip("the programs of PostgreSQL 15 are not here (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="hutong-pg15-"))
+    # PostgreSQL will not run as root.
+    user = {"user": "nobody"} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "nobody")
+    make = [
+        programs / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=folder, **user)
+    run = [
+        programs / "postgres",
+        "-D",
+        folder / "data",
+        "-k",
+        folder,
+        "-h",
+        "",
+        "-c",
+        "fsync=off",
+        "-c",
+        "max_connections=300",
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(run, stderr=log, cwd=folder, **user) as server:
+        yield _answering(f"postgresql+psycopg://postgres@/postgres?host={folder}")
+        server.terminate()
+    shutil.rmtree(folder)
+
+
+def _answering(url: str, patience_s: float = 20) -> str:
+    """The address, once somebody answers there."""
+    admin, until = create_engine(url, poolclass=NullPool), time.monotonic() + patience_s
+    while True:
+        try:
+            admin.connect().close()
+            return url
+        except OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
 @pytest.fixture
 def postgres(postgres_url: str) -> Iterator[Database]:
     """A fresh, migrated PostgreSQL database."""
+    with _fresh(postgres_url) as database:
+        yield database
+
+
+@pytest.fixture
+def postgres15(postgres15_url: str) -> Iterator[Database]:
+    """A fresh, migrated database of PostgreSQL 15."""
+    with _fresh(postgres15_url) as database:
+        yield database
+
+
+@contextmanager
+def _fresh(url: str) -> Iterator[Database]:
     name = f"t_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
-    database = Database(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
+    database = Database(make_url(url).set(database=name).render_as_string(hide_password=False))
     schema.upgrade(database)
     yield database
     database.close()
@@ -74,8 +165,15 @@ def sqlite(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`database`: SQLite, PostgreSQL and, where a test asks for it by its mark, PostgreSQL 15."""
+    if "database" in metafunc.fixturenames:
+        oldest = ["postgres15"] if metafunc.definition.get_closest_marker("postgres15") else []
+        metafunc.parametrize("database", ["sqlite", "postgres", *oldest], indirect=True)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest) -> Database:
-    """The same test on both databases."""
+    """The same test on each database."""
     found: Database = request.getfixturevalue(request.param)
     return found

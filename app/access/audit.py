@@ -50,6 +50,8 @@ class Act(StrEnum):
     ACKNOWLEDGED = "notice.acknowledged"
     FEED_ADDED = "feed.added"
     FEED_STATE = "feed.state"
+    FEED_MAPPED = "feed.mapped"
+    FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     AUDIT_PURGED = "audit.purged"
 

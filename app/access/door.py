@@ -41,10 +41,9 @@ class Needs:
     async def __call__(self, request: Request) -> None:
         caller = _caller(request)
         try:
-            principal = await self._admitted(request, caller)
+            request.state.principal = await self._admitted(request, caller)
         except SQLAlchemyError:
             raise Unavailable("who asks cannot be checked now; nothing was done") from None
-        request.state.principal = principal
 
     async def _admitted(self, request: Request, caller: Caller) -> Principal:
         gate: Gate = request.app.state.gate
@@ -53,7 +52,7 @@ class Needs:
             known = await _known(request, gate, caller)
         except Unauthorized as error:
             refusal = error
-        request.state.left = gate.take(known)
+        request.state.left, request.state.caller = gate.take(known), known  # a page that refuses says to whom
         if self.public:
             return known
         try:
@@ -97,14 +96,25 @@ def declared(dependencies: list[Declaration]) -> list[Needs]:
 
 
 def principal_of(request: Request) -> Principal:
-    """Who asks, in a route that has declared what it needs."""
-    found: Principal = request.state.principal
+    """Who asks, in a route that has declared what it needs; of a refused request as well, for the page that says so."""
+    found: Principal = request.state.caller
     return found
+
+
+def token_of(request: Request) -> str:
+    """What a page of this request's session puts into its forms; empty without a session."""
+    cookie = request.cookies.get(COOKIE, "")
+    return sessions.csrf(request.app.state.gate.ring, cookie) if principal_of(request).session else ""
 
 
 def set_cookie(answer: Response, begun: SignedIn) -> None:
     """`__Host-`: bound to this host, whole, over TLS (or loopback), out of reach of scripts."""
     answer.set_cookie(COOKIE, begun.cookie, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def drop_cookie(answer: Response) -> None:
+    """Takes the session's cookie back."""
+    answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True)
 
 
 def _caller(request: Request) -> Caller:

@@ -55,14 +55,14 @@ def _place(roles: Iterable[str], platforms: Iterable[str], regions: Iterable[str
 def first(connection: Connection, code: str, name: str, password: str) -> None:
     """The first person, a security administrator, by the code of `hutong init`. Raises Unauthorized when not the first."""
     known = keys.found(connection, code)
-    if (
-        connection.execute(select(person.c.name).limit(1)).first()
-        or known is None
-        or known.platform
-        or known.label != "init"
-    ):
+    if not nobody(connection) or known is None or known.platform or known.label != "init":
         raise Unauthorized()
     add(connection, name, password, [Role.SECURITY], initial=False)
+
+
+def nobody(connection: Connection) -> bool:
+    """Whether the first person is still to come."""
+    return connection.execute(select(person.c.name).limit(1)).first() is None
 
 
 def move(

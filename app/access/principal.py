@@ -6,7 +6,7 @@ that reaches the database of a narrowed principal without having passed through 
 an error, never a leak.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, false, func, or_
@@ -63,6 +63,10 @@ class Principal:
     def has(self, scope: Scope) -> bool:
         """Whether this scope was granted."""
         return scope in self.scopes
+
+    def widened(self) -> "Principal":
+        """The same one for work of the hub on a thing that was found among the rows: it is noted as theirs."""
+        return replace(self, rows=Rows(everything=True))
 
 
 SYSTEM = Principal("system", frozenset(Scope), Rows(everything=True))

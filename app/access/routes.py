@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.access import audit, keys, oauth, people, second_factor, sessions, tokens
 from app.access.audit import Act
-from app.access.door import COOKIE, principal_of, public, requires, same_origin, set_cookie, signed_in
+from app.access.door import COOKIE, drop_cookie, principal_of, public, requires, same_origin, set_cookie, signed_in
 from app.access.scopes import Scope
 from app.protocol.errors import NotFound, Unauthorized
 from app.web import Config, Reading, Tx, database, json, seal, unseal
@@ -128,7 +128,7 @@ def logout(request: Request, connection: Tx) -> Response:
     sessions.end(connection, principal_of(request).session)
     request.app.state.gate.forget()
     answer = json({"ended": True})
-    answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True)
+    drop_cookie(answer)
     return answer
 
 

@@ -28,6 +28,11 @@ def by_id(connection: Connection, id: str) -> Any:
     return connection.execute(select(record).where(record.c.id == id)).first()
 
 
+def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Rows by id, live and tombstones; ids nobody knows are left out; by the unique index."""
+    return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
+
+
 def states(connection: Connection, row: Any) -> list[Any]:
     """A record's states, the newest (itself) first, then the earlier ones that are kept."""
     earlier = select(history).where(history.c.pk == row.pk).order_by(desc(history.c.seq))
@@ -104,6 +109,9 @@ def newest(
     return list(connection.execute(query))
 
 
-def tallies(connection: Connection) -> dict[str, int]:
-    """Live records by facet term, exact, kept by the writer."""
-    return {row.term: row.n for row in connection.execute(select(tally).where(tally.c.n > 0))}
+def tallies(connection: Connection, terms: Sequence[str] | None = None) -> dict[str, int]:
+    """Live records by facet term (all, or only these), exact, kept by the writer."""
+    query = select(tally).where(tally.c.n > 0)
+    if terms is not None:
+        query = query.where(tally.c.term.in_(terms))
+    return {row.term: row.n for row in connection.execute(query)}

@@ -69,8 +69,8 @@ _KNOWN = (
     record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
     record.c.source_hash, record.c.stamp, record.c.live, record.c.subject, record.c.terms, record.c.platform,
 )  # fmt: skip
-_COLUMNS = tuple(column.name for column in record.c)
-_values = itemgetter(*_COLUMNS)
+COLUMNS = tuple(column.name for column in record.c)
+_values = itemgetter(*COLUMNS)
 
 
 _FORWARD = (
@@ -203,7 +203,7 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
     _archive(connection, changes)
     _place(connection, changes)
-    load(connection, "record", _COLUMNS, [_values(change.row) for change in changes], ("id",))
+    load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
 
 

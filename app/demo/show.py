@@ -17,6 +17,7 @@ from rich.table import Table
 
 from app import schema
 from app.db import Database
+from app.demo.past import remember
 from app.feeds import service as feeds
 from app.harvest import runs
 from app.harvest.tables import COUNTS
@@ -27,6 +28,7 @@ from app.platforms import service as platforms_service
 from app.settings import Settings
 
 EVERY_S = 3600
+NAMES = {"oai-pmh": "资源目录", "ix": "增量目录", "static-parts": "静态清单"}
 
 
 def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, as_json: bool) -> int:
@@ -52,6 +54,8 @@ def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, a
         worker.start()
         try:
             _rounds(database, described)
+            with database.write() as connection:
+                remember(connection, {peer["code"]: peer["fault"] for peer in described})
             sums = _sums(database, round(time.monotonic() - started, 1))
             _print(sums, as_json)
             if not once:
@@ -70,7 +74,7 @@ def _register(database: Database, described: list[dict[str, Any]]) -> None:
         for peer in described:
             platforms_service.register(connection, peer["code"], peer["name"])
             feeds.register(
-                connection, platform=peer["code"], name=peer["name"], connector=peer["kind"], config=peer["config"],
+                connection, platform=peer["code"], name=NAMES[peer["kind"]], connector=peer["kind"], config=peer["config"],
                 mapping=peer["mapping"], every_s=EVERY_S,
             )  # fmt: skip
 

@@ -83,6 +83,17 @@ def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: fl
     connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_owner=None, lease_until=0))
 
 
+def hand_over(connection: Connection, lease: Lease) -> None:
+    """Gives a feed back in the middle of its run: whoever claims it next goes on from the last page that was stored.
+
+    The fence moves on, so that nothing more of the old holder is stored, however long its thread still lives.
+    """
+    mine = update(feed).where(
+        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner
+    )
+    connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
+
+
 def give_back(connection: Connection, lease: Lease) -> None:
     """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
     hold(connection, lease, lease_owner=None)

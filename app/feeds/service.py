@@ -46,7 +46,7 @@ def register(
     row = {
         "platform": platform, "key": key, "name": name, "connector": connector, "every_s": every_s,
         "config": orjson.dumps(config).decode(), "mapping": orjson.dumps(mapping).decode() if mapping else None,
-        "state": "active", "checkpoint": "{}", "host": _host(config), "created_at": now(connection),
+        "state": "active", "checkpoint": "{}", "host": _host(config) or f"{platform}/{key}", "created_at": now(connection),
     }  # fmt: skip
     made = int(connection.execute(feed.insert().returning(feed.c.id), row).scalar_one())
     if sealed is not None:
@@ -95,7 +95,9 @@ def transition(connection: Connection, feed_id: int, state: str) -> None:
 
 def remap(connection: Connection, feed_id: int, mapping: dict[str, Any]) -> None:
     """Gives a feed another mapping, which must have been checked."""
-    connection.execute(update(feed).where(feed.c.id == feed_id).values(mapping=orjson.dumps(mapping).decode()))
+    statement = update(feed).where(feed.c.id == feed_id).values(mapping=orjson.dumps(mapping).decode())
+    connection.execute(mine(connection, statement))
+    note(connection, Act.FEED_MAPPED, owner(feed_id))
 
 
 def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:

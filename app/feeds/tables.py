@@ -37,3 +37,17 @@ host = Table(
     Column("not_before", BigInteger, nullable=False),
     comment="Retry-After of a platform's host, kept across runs and restarts",
 )
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("feed_id", Integer, ForeignKey("feed.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("uploaded_at", BigInteger, nullable=False),
+    Index("upload_feed", "feed_id", "id"),
+    comment="Files that vendors uploaded; the bytes are in DATA_DIR/files by their hash",
+    info={"tenant": True},
+)

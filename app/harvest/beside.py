@@ -5,8 +5,10 @@ Threads gain nothing here: parsing and storing both hold the interpreter (docs/p
 
 import gc
 import signal
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 from app.harvest.prepare import Batch, Source, prepared
@@ -17,14 +19,41 @@ class Parsers:
     """`number` processes; what they prepare is the same as in this process, and so are their errors."""
 
     def __init__(self, number: int) -> None:
+        self._number = number
+        self._lock = threading.Lock()
+        self._pool = self._made()
+
+    def _made(self) -> ProcessPoolExecutor:
         # Not fork: a worker has threads and open connections that must not be copied.
-        self._pool = ProcessPoolExecutor(number, get_context("spawn"), initializer=_begin)
+        return ProcessPoolExecutor(self._number, get_context("spawn"), initializer=_begin)
 
     def __call__(self, source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
         """Begins to prepare; the call it gives back waits."""
         if not entries:
             return Batch
-        return self._pool.submit(prepared, source, entries, context).result
+        work = (source, entries, context)
+        try:
+            return self._waiting(self._pool.submit(prepared, *work), *work)
+        except (BrokenProcessPool, RuntimeError):
+            return lambda: self._here(*work)
+
+    def _waiting(
+        self, begun: Future[Batch], source: Source, entries: Sequence[Entry], context: bytes
+    ) -> Callable[[], Batch]:
+        def wait() -> Batch:
+            try:
+                return begun.result()
+            except BrokenProcessPool:
+                return self._here(source, entries, context)
+
+        return wait
+
+    def _here(self, source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
+        """A parser that was killed costs its head start, not the page; the next pages get new parsers."""
+        with self._lock:
+            if getattr(self._pool, "_broken", False):
+                self._pool = self._made()
+        return prepared(source, entries, context)
 
     def close(self) -> None:
         """Ends the processes after what they are doing."""

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
@@ -287,6 +287,8 @@ class Fetcher:
         connect_s: float = 10.0,
         read_s: float = 30.0,
         resolver: Resolver | None = None,
+        file_max_bytes: int = 2 << 30,
+        file_deadline_s: float = 3600.0,
         user_agent: str = "Hutong/0.1 (+https://github.com/hutong)",
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -295,6 +297,13 @@ class Fetcher:
         self.limits = Limits(
             deadline_s, max_bytes, wire_max_bytes, ratio, min_rate, grace_s, connect_s, read_s
         )  # fmt: skip
+        # A file is spooled to disk and read as a stream: it may be larger and take longer than a page.
+        self.file_limits = replace(
+            self.limits,
+            deadline_s=max(deadline_s, file_deadline_s),
+            max_bytes=max(max_bytes, file_max_bytes),
+            wire_max_bytes=max(wire_max_bytes, file_max_bytes),
+        )
         self._user_agent = user_agent
         self._current = _Current()
         self._slots = _Slots()
@@ -307,7 +316,7 @@ class Fetcher:
         Raises AddressForbidden; PeerThrottled (429, 503 with Retry-After); PeerUnavailable (503, no answer, cut
         short, too slow); PeerViolation `body.bomb`, `body.too_large`, `body.coding_not_allowed`, `net.redirects`.
         """
-        budget = self._current.budget = Budget(self.limits)
+        budget = self._current.budget = Budget(self.file_limits if request.file else self.limits)
         try:
             return self._follow(self._first(request), budget)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
@@ -375,14 +384,14 @@ class Fetcher:
 
     def _read(self, answer: httpx.Response, budget: Budget) -> tuple[BinaryIO, int]:
         """The decoded body, rewound, and its bytes on the wire. Raises PeerViolation, PeerUnavailable."""
-        counted = _Counted(answer, self.limits.wire_max_bytes)
+        counted = _Counted(answer, budget.limits.wire_max_bytes)
         spool = cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
         try:
             size = 0
             for piece in _decoder(answer)(counted):
                 budget.left()
                 size += len(piece)
-                self._check_size(size, counted.wire)
+                _check_size(size, counted.wire, budget.limits)
                 spool.write(piece)
         except BaseException:
             spool.close()
@@ -390,12 +399,13 @@ class Fetcher:
         spool.seek(0, os.SEEK_SET)
         return spool, counted.wire
 
-    def _check_size(self, size: int, wire: int) -> None:
-        """Raises PeerViolation `body.bomb` or `body.too_large`; called before a piece is kept."""
-        if size > RATIO_FROM and size > self.limits.ratio * wire:
-            raise PeerViolation("body.bomb", f"{wire} bytes decode to more than {self.limits.ratio} times as much")
-        if size > self.limits.max_bytes:
-            raise PeerViolation("body.too_large", f"the body decodes to more than {self.limits.max_bytes} bytes")
+
+def _check_size(size: int, wire: int, limits: Limits) -> None:
+    """Raises PeerViolation `body.bomb` or `body.too_large`; called before a piece is kept."""
+    if size > RATIO_FROM and size > limits.ratio * wire:
+        raise PeerViolation("body.bomb", f"{wire} bytes decode to more than {limits.ratio} times as much")
+    if size > limits.max_bytes:
+        raise PeerViolation("body.too_large", f"the body decodes to more than {limits.max_bytes} bytes")
 
 
 class _Counted:

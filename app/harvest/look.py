@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
+from sqlalchemy import Connection
 
+from app.access import secrets
+from app.access.keyring import Keyring
+from app.feeds import service as feeds
 from app.harvest.assess import Verdict, assessed, coverage, grouped, score
-from app.harvest.discovery import configured, kinds
+from app.harvest.discovery import configured, kinds, unmasked
 from app.harvest.fetch import Fetcher
 from app.harvest.prepare import Source
 from app.protocol import json
@@ -46,10 +50,24 @@ class Subject(NamedTuple):
     config: dict[str, Any]
     mapping: dict[str, Any] | None
     at_hand: Sample | None = None
+    secrets: Mapping[str, str] = {}  # of its configuration, by field: for asking only
 
     def source(self, rules: str) -> Source:
         """All that decides what its entries mean."""
         return Source.of(self._asdict(), rules)
+
+    def asking(self) -> Connector:
+        """The connector that asks the platform, with its secrets."""
+        return unmasked(configured(self.connector, self.config), self.secrets)
+
+
+def registered(
+    connection: Connection, ring: Keyring | None, reference: int | str, mapping: dict[str, Any] | None = None
+) -> Subject:
+    """A registered feed with its secrets. Raises NotFound for one that is not among the caller's."""
+    feed = feeds.by_id(connection, reference)
+    known = secrets.opened(connection, ring, feeds.owner(feed["id"])) if ring else {}
+    return of_feed(feed, mapping)._replace(secrets=known)
 
 
 def of_feed(feed: Mapping[str, Any], mapping: dict[str, Any] | None = None) -> Subject:
@@ -146,8 +164,7 @@ def validate(fetcher: Fetcher, subject: Subject, number: int, rules: str) -> tup
 
 def _looked(fetcher: Fetcher, subject: Subject, number: int, rules: str) -> tuple[list[Verdict], Sample, float]:
     began = time.perf_counter()
-    connector = configured(subject.connector, subject.config)
-    sample = subject.at_hand or sampled(fetcher, connector, number)
+    sample = subject.at_hand or sampled(fetcher, subject.asking(), number)
     source = subject.source(rules)
     verdicts = [verdict for context, entries in sample.groups for verdict in assessed(source, entries, context)]
     return verdicts[:number], sample, time.perf_counter() - began - sample.fetch_s

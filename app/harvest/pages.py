@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from app.access.keyring import Keyring
@@ -17,9 +18,11 @@ from app.feeds import leases
 from app.feeds.leases import Lease
 from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
+from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Page, Request
 from app.protocol.errors import PeerThrottled, PeerUnavailable
+from app.protocol.files import UPLOADED
 
 TRANSACTION = 500  # records; larger ones make other writers wait
 RETRIES = (1.0, 2.0, 4.0)
@@ -48,8 +51,15 @@ class Engine:
     ahead: int = 0
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
-    ring: Keyring | None = None  # opens the secrets of feeds
     rules: str = ""
+    files: Path = Path()
+    ring: Keyring | None = None  # opens the secrets of feeds
+
+    def close(self) -> None:
+        """Gives connections back and ends the processes beside, if there are any."""
+        self.fetcher.close()
+        if (end := getattr(self.prepare, "close", None)) is not None:
+            end()
 
 
 class Run(NamedTuple):
@@ -113,6 +123,8 @@ def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
 
 
 def _fetch(run: Run, request: Request) -> Fetched:
+    if request.url == UPLOADED:
+        return stored(run.engine.database, run.engine.files, run.feed["id"], request)
     for pause in (*RETRIES, None):
         try:
             return run.engine.fetcher.fetch(request)

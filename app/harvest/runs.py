@@ -6,9 +6,9 @@ import orjson
 from sqlalchemy import Connection, desc, select, update
 
 from app.catalogue.service import Outcome
-from app.db import now, plain
+from app.db import insert_missing, now, plain
 from app.feeds.service import mine
-from app.harvest.tables import COUNTS, held, rejection, run
+from app.harvest.tables import COUNTS, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
 
@@ -55,11 +55,26 @@ def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
         status = RunStatus.HELD
     elif row.rejected:
         status = RunStatus.PARTIAL
-    values = {"status": status, "ended_at": now(connection)}
+    ended_at = now(connection)
+    values: dict[str, Any] = {"status": status, "ended_at": ended_at}
+    _tally_day(connection, row, day_of(ended_at), status == RunStatus.FAILED)
     if error is not None:
         values |= {"error_kind": error.kind[:64], "error": error.detail[:2000]}
     connection.execute(update(run).where(run.c.id == run_id).values(values))
     return status
+
+
+def day_of(at: int) -> int:
+    """The day of a time in microseconds, counted from 1970 in UTC+8: the day that operators live in."""
+    return (at + 8 * 3_600_000_000) // 86_400_000_000
+
+
+def _tally_day(connection: Connection, row: Any, day: int, failed: bool) -> None:
+    key = {"day": day, "feed_id": row.feed_id}
+    connection.execute(insert_missing(connection, run_day), key)
+    by = {"runs": 1, "failed": int(failed), "seen": row.seen} | {name: getattr(row, name) for name in COUNTS}
+    mine = update(run_day).where(run_day.c.day == day, run_day.c.feed_id == row.feed_id)
+    connection.execute(mine.values({name: run_day.c[name] + number for name, number in by.items()}))
 
 
 def runs(

@@ -28,6 +28,20 @@ run = Table(
     info={"tenant": True},
 )
 
+run_day = Table(
+    "run_day",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("feed_id", Integer, primary_key=True),
+    Column("runs", Integer, nullable=False, default=0),
+    Column("failed", Integer, nullable=False, default=0),
+    Column("seen", BigInteger, nullable=False, default=0),
+    *(Column(name, BigInteger, nullable=False, default=0) for name in COUNTS),
+    Index("run_day_feed", "feed_id", "day"),
+    comment="ended runs by feed and day of UTC+8 (days since 1970), kept by the writer: strips read no run",
+    info={"tenant": True},
+)
+
 rejection = Table(
     "rejection",
     metadata,
@@ -46,6 +60,7 @@ rejection = Table(
     Column("rejected_at", BigInteger, nullable=False),
     Column("state", String(16), nullable=False, default="open"),
     Index("rejection_feed", "feed_id", "state", "identifier"),
+    Index("rejection_rule", "state", "rule", "feed_id"),
     info={"tenant": True},
 )
 

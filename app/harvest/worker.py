@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from app.platforms import service as platforms
 from app.protocol.errors import Conflict, LeaseLost
 
 log = structlog.get_logger()
+PATIENCE_S = 5.0  # what a stopping worker gives its threads; service managers kill after ten and more
 
 
 def owner() -> str:
@@ -32,18 +34,29 @@ class Worker:
         self.engine, self.lease_s, self.idle_s = engine, lease_s, idle_s
         self.on_report: Callable[[dict[str, Any]], None] | None = None
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._work, name=f"harvest-{n}") for n in range(concurrency)]
+        self._held: dict[str, Lease] = {}
+        # Daemons: a slow answer must not keep a process from ending; nothing is stored after its lease is gone.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"harvest-{n}", daemon=True) for n in range(concurrency)
+        ]
 
     def start(self) -> None:
         """Begins to claim."""
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Ends after the runs in progress have reached their next page or end."""
+    def stop(self, patience_s: float = PATIENCE_S) -> None:
+        """Hands the runs in progress over, as they are after their last stored page, and ends within `patience_s`."""
         self._stop.set()
+        until = time.monotonic() + patience_s
+        for lease in tuple(self._held.values()):
+            try:
+                with self.engine.database.write() as connection:
+                    leases.hand_over(connection, lease)
+            except OperationalError as failure:
+                log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         name = owner()
@@ -52,7 +65,8 @@ class Worker:
                 if not self._one(name):
                     self._stop.wait(self.idle_s)
             except (LeaseLost, OperationalError) as passing:
-                log.warning("harvest.interrupted", error=str(passing)[:300])
+                if not self._stop.is_set():
+                    log.warning("harvest.interrupted", error=str(passing)[:300])
                 self._stop.wait(self.idle_s)
             except Exception:
                 log.exception("harvest.fault")
@@ -64,8 +78,12 @@ class Worker:
             if lease is None:
                 return False
             feed = service.by_id(connection, lease.feed_id)
-        with heartbeat(self.engine.database, lease):
-            report = harvest(self.engine, lease, feed)
+        self._held[name] = lease
+        try:
+            with heartbeat(self.engine.database, lease):
+                report = harvest(self.engine, lease, feed)
+        finally:
+            del self._held[name]
         if self.on_report:
             self.on_report(report)
         return True

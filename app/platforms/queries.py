@@ -91,6 +91,12 @@ def platforms(connection: Connection) -> list[dict[str, Any]]:
     return [plain(row) for row in connection.execute(query)]
 
 
+def names(connection: Connection) -> dict[str, str]:
+    """Names by code, of all platforms whoever asks: who published a record is public."""
+    query = narrowed(select(platform.c.code, platform.c.name))
+    return {row.code: row.name for row in connection.execute(query)}
+
+
 def by_code(connection: Connection, code: str) -> dict[str, Any]:
     """One platform. Raises NotFound."""
     row = connection.execute(mine(connection, select(platform).where(platform.c.code == code))).first()

@@ -12,7 +12,7 @@ from app.access.scopes import Scope
 from app.platforms import applications, documents, moves, proof, queries
 from app.platforms.schemas import Application, Approval, Proof, Refusal, Stop, Submission
 from app.platforms.stages import Stage
-from app.protocol.errors import BadRequest, NotFound
+from app.protocol.errors import NotFound, TooLarge
 from app.settings import Settings
 from app.web import Config, Reading, Tx, database, json, seal, unseal
 
@@ -74,7 +74,7 @@ async def _bounded(request: Request) -> bytes:
     async for piece in request.stream():
         content += piece
         if len(content) > documents.BYTES:
-            raise BadRequest(f"a document has {documents.BYTES >> 20} MiB at most")
+            raise TooLarge(f"a document has {documents.BYTES >> 20} MiB at most")
     return bytes(content)
 
 

@@ -24,12 +24,16 @@ Draft = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One GET (or POST) the hub is asked to make."""
+    """One GET (or POST) the hub is asked to make.
+
+    `file`: the answer is a whole file that is read as a stream; the hub's larger limits of files hold for it.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "GET"
     body: bytes | None = None
+    file: bool = False
 
 
 @dataclass(slots=True)

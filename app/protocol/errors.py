@@ -2,7 +2,7 @@
 
 HutongError
   CallerError         the request is at fault: change it           (blame caller)
-    BadRequest 422   Unauthorized 401   Forbidden 403   NotFound 404   Conflict 409   CursorGone 410
+    BadRequest 422   Unauthorized 401   Forbidden 403   NotFound 404   Conflict 409   CursorGone 410   TooLarge 413
     QuotaExceeded 429 the caller waits wait_s
   PeerError           a platform is at fault                       (blame theirs)
     PeerUnavailable   try again later, with backoff
@@ -11,12 +11,14 @@ HutongError
     PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
     AddressForbidden  the address guard refused to connect
   HubError            the hub is at fault                          (blame ours)
+    FileMissing       an uploaded file is not where this machine looks for it
     LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
     Unavailable 503   who asks cannot be checked now: nobody is let in
     SecretLost        a sealed value has no key any more
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -27,6 +29,7 @@ class HutongError(Exception):
     status: ClassVar[int] = 500
     blame: ClassVar[str] = "ours"
     retry: ClassVar[bool] = False
+    members: Mapping[str, Any] = MappingProxyType({})  # extension members of the problem document (RFC 9457, 3.2)
 
     def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), wait_s: float | None = None) -> None:
         super().__init__(detail)
@@ -88,11 +91,23 @@ class Conflict(CallerError):
     status = 409
 
 
+class TooLarge(CallerError):
+    """The body is larger than the limit."""
+
+    kind = "request.too_large"
+    status = 413
+
+
 class CursorGone(CallerError):
     """The cursor is foreign, altered or of an earlier epoch: begin again from a snapshot."""
 
     kind = "cursor_gone"
     status = 410
+
+    def __init__(self, detail: str, *, snapshot: str | None = None) -> None:
+        super().__init__(detail)
+        if snapshot is not None:  # IX/1 section 3.2 names these two members
+            self.members = {"code": self.kind, "snapshot": snapshot}
 
 
 class QuotaExceeded(CallerError):
@@ -151,6 +166,12 @@ class AddressForbidden(PeerError):
 
 class HubError(HutongError):
     """The hub is at fault."""
+
+
+class FileMissing(HubError):
+    """A file that was uploaded is not in this machine's data directory."""
+
+    kind = "file.missing"
 
 
 class LeaseLost(HubError):

@@ -95,22 +95,25 @@ def fold(text: str) -> str:
 
 def index_tokens(text: str) -> str:
     """The text as the tokens that are indexed, separated by single blanks: `三年級 Math` -> `三年 年级 级 math`."""
-    lines = [_short_tokens(line) if len(line) <= SHORT else _tokens(line) for line in text.split("\n")]
-    return " ".join([line for line in lines if line])
+    chunks = [
+        _short_tokens(chunk) if len(chunk) <= SHORT else _tokens(chunk) for chunk in text.replace("\n", " ").split(" ")
+    ]
+    return " ".join([tokens for tokens in chunks if tokens])
 
 
-def _tokens(line: str) -> str:
+def _tokens(chunk: str) -> str:
     tokens: list[str] = []
-    for number, part in enumerate(_RUN.split(fold(line))):
+    for number, part in enumerate(_RUN.split(fold(chunk))):
         if number % 2:  # split gives what is between runs at even places, runs at odd ones
             tokens += [part[at : at + 2] for at in range(len(part))]
-        elif part and part != " ":
+        elif part:
             tokens += _words(part)
     return " ".join(tokens)
 
 
-# Names, subjects and keywords come again and again; titles would only drive them out.
-_short_tokens = lru_cache(maxsize=16_384)(_tokens)
+# A blank ends every token, so words can be looked up one by one: subjects, grades, names and the words of a language
+# come again and again.
+_short_tokens = lru_cache(maxsize=65_536)(_tokens)
 
 
 def _words(text: str) -> list[str]:

@@ -6,10 +6,10 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.access.door import public, requires
+from app.access.door import principal_of, public, requires
 from app.access.scopes import Scope
 from app.clock import iso
-from app.db import now
+from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
 from app.harvest.loop import Engine
@@ -59,6 +59,7 @@ def _engine(request: Request) -> Engine:
 
 
 Running = Annotated[Engine, Depends(_engine)]
+Hub = Annotated[Database, Depends(database)]
 
 
 @router.post("/probe", dependencies=[requires(Scope.FEEDS_MANAGE)])
@@ -68,48 +69,42 @@ def probe(engine: Running, body: Address) -> Response:
 
 
 @router.post("/preview", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def preview(request: Request, engine: Running, body: Look) -> Response:
+def preview(engine: Running, base: Hub, body: Look) -> Response:
     """The first records as they would be stored, coverage by field and a score; nothing is stored."""
-    return json(look.preview(engine.fetcher, _subject(request, engine, body), body.records, engine.rules))
+    return json(look.preview(engine.fetcher, _subject(engine, base, body), body.records, engine.rules))
 
 
 @router.post("/validate", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def validate(request: Request, config: Config, engine: Running, body: Look) -> Response:
-    """A report grouped by rule, with counts and three examples each; nothing of the records is stored.
+def validate(engine: Running, base: Hub, config: Config, body: Look) -> Response:
+    """A report grouped by rule, with counts and three examples each; no record is stored.
 
     With `attach` the report on a registered feed is kept with its platform's enrolment, as the hub's own work.
     """
     if body.attach and body.feed is None:
         raise BadRequest("`attach` keeps the report on a registered feed: name it in `feed`")
-    report = look.validate(engine.fetcher, _subject(request, engine, body), body.records, engine.rules)[0]
-    return json({**report, "document": _attached(request, config, body.feed, report)} if body.attach else report)
+    report = look.validate(engine.fetcher, _subject(engine, base, body), body.records, engine.rules)[0]
+    return json({**report, "document": _attached(base, config, body.feed, report)} if body.attach else report)
 
 
-def _attached(request: Request, config: Settings, reference: Any, report: dict[str, Any]) -> str:
-    with database(request).write() as connection:
+def _attached(base: Database, config: Settings, reference: Any, report: dict[str, Any]) -> str:
+    with base.write() as connection:
         feed = feeds.by_id(connection, reference)
         told = {"feed": f"{feed['platform']}/{feed['key']}", "connector": feed["connector"], "config": feed["config"]}
         content = orjson.dumps({**told, "at": iso(now(connection)), "report": report}, option=orjson.OPT_INDENT_2)
         kept = documents.keep(
-            connection,
-            config.documents,
-            feed["platform"],
-            documents.VALIDATION,
-            "validation.json",
-            content,
-            by_hub=True,
-        )
+            connection, config.documents, feed["platform"], documents.VALIDATION, "validation.json", content, by_hub=True
+        )  # fmt: skip
     return str(kept["sha256"])
 
 
-def _subject(request: Request, engine: Engine, body: Look) -> look.Subject:
+def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
     if (body.feed is not None) + (body.url is not None) + (body.connector is not None) != 1:
         raise BadRequest("exactly one of `feed`, `url` and `connector` says what to look at")
     if body.mapping is not None:
         crosswalk.checked(body.mapping)
     if body.feed is not None:
-        with database(request).read() as connection:
-            return look.of_feed(feeds.by_id(connection, body.feed), body.mapping)
+        with base.read() as connection:
+            return look.registered(connection, engine.ring, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
     found = look.proposed(engine.fetcher, str(body.url))
@@ -117,16 +112,17 @@ def _subject(request: Request, engine: Engine, body: Look) -> look.Subject:
 
 
 @router.post("/feeds/{feed_id}/remap", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def try_mapping(request: Request, engine: Running, feed_id: int, body: NewMapping) -> Response:
+def try_mapping(request: Request, engine: Running, base: Hub, feed_id: int, body: NewMapping) -> Response:
     """A mapping on kept bytes: how many records would change, ten differences; `apply` carries it out."""
-    with database(request).read() as connection:
+    with base.read() as connection:
         feed = feeds.by_id(connection, feed_id)
+    hub = engine.database.acting(principal_of(request).widened())
     if body.apply:
-        return json(remap.apply(engine.database, feed_id, body.mapping, engine.rules))
-    return json(remap.trial(engine.database, feed, body.mapping, engine.rules))
+        return json(remap.apply(hub, feed_id, body.mapping, engine.rules))
+    return json(remap.trial(hub, feed, body.mapping, engine.rules))
 
 
-@router.get("/records/{id:path}/explain", dependencies=[requires(Scope.OPS_READ)])
+@router.get("/records/{id:path}/explain", dependencies=[requires(Scope.FEEDS_MANAGE)])
 def show_origin(connection: Reading, id: str) -> Response:
     """Where each field of a record came from."""
     return json(explain.explain(connection, id))

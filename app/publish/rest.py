@@ -266,8 +266,8 @@ def stats(connection: Reading) -> Response:
 
 @router.get("/status", dependencies=[requires(Scope.OPS_READ)])
 def show_status(connection: Reading) -> Response:
-    """Every feed with its state, one word each."""
-    return json({"items": monitor.feeds_status(connection), "next": None})
+    """The wall for programs: every feed with its word, groups by level and province, the figures."""
+    return json(monitor.document(connection))
 
 
 @router.get("/vocab/{scheme}", dependencies=[public()])

@@ -14,6 +14,8 @@ from app.protocol.errors import LeaseLost
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
+pytestmark = pytest.mark.postgres15
+
 
 def _demo(kind: str, count: int = 450, fault: str | None = None) -> DemoPlatform:
     return DemoPlatform("P-440000-01", "广东省教育资源公共服务平台", kind, fault, count)

@@ -61,7 +61,11 @@ def test_a_run_is_told_as_it_goes_and_ends(sqlite: Database, tmp_path: Path) -> 
     feed = Hub(sqlite).feed("oai-pmh", {"base_url": "http://127.0.0.1:1/oai"})
     with sqlite.write() as connection:
         run = runs.begin(connection, feed, "harvest")
-    settings = Settings(database_url=sqlite.url.render_as_string(hide_password=False), data_dir=tmp_path)
+    settings = Settings(
+        database_url=sqlite.url.render_as_string(hide_password=False),
+        data_dir=tmp_path,
+        anonymous_scopes="catalogue:read ops:read",
+    )
 
     def ending() -> None:
         with sqlite.write() as connection:

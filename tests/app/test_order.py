@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import inspect, text
@@ -14,6 +15,8 @@ from app.db import Database
 from app.protocol.record import Prepared, prepare
 from app.web import Tx
 from tests.hub import Hub
+
+pytestmark = pytest.mark.postgres15
 
 
 def _arrivals(writer: int, page: int, number: int = 5) -> list[Arrival]:
@@ -54,6 +57,16 @@ def test_a_reader_sees_every_position_once_while_four_writers_commit(database: D
     reader.join()
     assert seen == list(range(1, 4 * 23 * 5 + 1))
     Hub(database).check()
+
+
+def test_a_read_sees_one_moment_while_others_commit(database: Database) -> None:
+    with database.read() as reading:
+        assert queries.head(reading) == 0
+        with database.write() as connection:
+            apply(connection, _arrivals(1, 1), Origin(1, 1, "440000"))
+        assert (queries.head(reading), queries.changes(reading, after=0, limit=9)) == (0, [])
+    with database.read() as reading:
+        assert queries.head(reading) == 5
 
 
 def test_sqlite_acknowledges_only_what_is_on_disk(sqlite: Database) -> None:

@@ -329,3 +329,27 @@ def test_real_poems_through_changes_and_snapshot(data: Path) -> None:
             peer.items.append(item(0, id=id, record=record, hash=content_hash(canonical(record))))
         drafts = [draft for one in run(peer) for draft in FEED.parse(one.entries, b"")]
         assert [draft["title"] for draft in drafts if not isinstance(draft, Fault)] == [p["title"] for p in poems]
+
+
+STATIC = Ix(base_url="https://peer.example.org/hub/", level="L0")
+
+
+def test_a_platform_of_files_is_read_whole_and_only_when_its_manifest_changed() -> None:
+    peer = Peer(9)
+    manifest = json.dumps(peer.manifest()).encode()
+    first = next(iter(STATIC.read({}, Response.of(manifest, url=f"{ROOT}/snapshots/latest"))))
+    checkpoint, seen = first.checkpoint, 0
+    while not first.done:
+        request = STATIC.request(checkpoint)
+        for first in STATIC.read(checkpoint, peer.get(request.url)):
+            checkpoint, seen = first.checkpoint, seen + len(list(first.entries))
+    assert (seen, first.complete, set(checkpoint)) == (8, frozenset({first.listing}), {"cursor"})
+    assert STATIC.request(checkpoint).url == f"{ROOT}/snapshots/latest"
+    (same,) = STATIC.read(checkpoint, Response.of(manifest, url=f"{ROOT}/snapshots/latest"))
+    assert (same.done, same.complete, same.checkpoint) == (True, None, checkpoint)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_files_that_are_not_there_are_a_refusal_and_no_lost_cursor(status: int) -> None:
+    with pytest.raises(PeerRefused):
+        list(STATIC.read({}, Response.of(b"", url=f"{ROOT}/snapshots/latest", status=status)))

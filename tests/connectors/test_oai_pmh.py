@@ -11,7 +11,8 @@ from app.harvest.discovery import kinds
 from app.protocol import oaipmh
 from app.protocol.connector import Checkpoint, Entry, Fault, Page, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
-from connectors.oai_pmh import STALE_PAGES, TOKEN_LIMIT, OaiPmh
+from app.protocol.progress import STALE_PAGES
+from connectors.oai_pmh import TOKEN_LIMIT, OaiPmh
 
 DATE = "2026-03-01T08:00:00Z"
 URL = "http://a.test/oai"

@@ -18,7 +18,7 @@ NAMED = {"PeerViolation", "Fault"}
 
 def _kinds() -> set[str]:
     """Every rule id in the code: what is given to a violation or a fault, and what looks like a known kind."""
-    known = re.compile(rf"(?:{'|'.join({page.split('.')[0] for page in PAGES if '.' in page})})\.[a-z_]+\Z")
+    known = re.compile(rf"(?:{'|'.join({page.split('.')[0] for page in PAGES if '.' in page})})\.(?!html\Z)[a-z_]+\Z")
     found = set()
     for file in [*ROOT.glob("app/**/*.py"), *ROOT.glob("connectors/*.py")]:
         if "demo" in file.parts or file.name == "cli.py":

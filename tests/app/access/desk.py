@@ -20,6 +20,7 @@ from app.settings import Settings
 
 PASSWORD = "rice-lantern-velvet-41"  # noqa: S105 (of accounts that live for one test)
 UNLIMITED = "999999999/s"
+PATIENCE_S = 60  # of a test on a busy machine; no figure rests on it
 
 
 class Desk:
@@ -58,17 +59,21 @@ class Desk:
 
     def login(self, name: str, password: str = PASSWORD, code: str = "") -> httpx.Response:
         """The answer of the sign-in."""
-        return httpx.post(f"{self.url}/api/v1/login", json={"name": name, "password": password, "code": code})
+        return httpx.post(
+            f"{self.url}/api/v1/login", timeout=PATIENCE_S, json={"name": name, "password": password, "code": code}
+        )
 
     def key_client(self, key: str) -> httpx.Client:
         """A program with a key or token."""
-        self.clients.append(made := httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}))
+        self.clients.append(
+            made := httpx.Client(base_url=self.url, timeout=PATIENCE_S, headers={"Authorization": f"Bearer {key}"})
+        )
         return made
 
     def token(self, client: str, key: str, **more: str) -> httpx.Response:
         """The answer of the token endpoint."""
         form = {"grant_type": "client_credentials", "client_id": client, "client_secret": key, **more}
-        return httpx.post(f"{self.url}/oauth/token", data=form)
+        return httpx.post(f"{self.url}/oauth/token", data=form, timeout=PATIENCE_S)
 
 
 class Signed(httpx.Client):
@@ -78,7 +83,7 @@ class Signed(httpx.Client):
         self.cookie = answer.headers["set-cookie"].split(";")[0].removeprefix(f"{COOKIE}=")
         self.csrf, self.must = answer.json()["csrf"], answer.json()["must"]
         headers = {"Cookie": f"{COOKIE}={self.cookie}", "X-CSRF-Token": self.csrf, "Origin": url}
-        super().__init__(base_url=url, headers=headers)
+        super().__init__(base_url=url, timeout=PATIENCE_S, headers=headers)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from app.catalogue import search
 from app.db import Database
 from app.protocol.text import index_tokens
 
+pytestmark = pytest.mark.postgres15
 TITLES = {
     1: "三年级数学上册 认识分数",
     2: "三年級函數與數學",

@@ -210,6 +210,7 @@ def test_too_large(script: Script, options: dict[str, object]) -> None:
     assert caught.value.kind == "body.too_large"
 
 
+# Without a time in it: the bytes name tests, and two workers must name them alike.
 GZ = gzip.compress(b"hello" * 1000, mtime=0)
 GZ_HEAD = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
 

@@ -1,0 +1,40 @@
+"""Uploading a feed's file over HTTP."""
+
+from typing import Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.access.door import requires
+from app.access.scopes import Scope
+from app.feeds import service, uploads
+from app.web import Config, Reading, database, json
+
+router = APIRouter(prefix="/api/v1", tags=["REST"])
+_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}  # fmt: skip
+
+
+@router.post(
+    "/feeds/{feed_id}/files", status_code=201, dependencies=[requires(Scope.FEEDS_MANAGE)], openapi_extra=_BODY
+)
+async def upload_file(
+    request: Request, config: Config, feed_id: int, name: str = Query(default="file", max_length=255)
+) -> Response:
+    """Takes the body as the feed's newest file (`curl --data-binary @FILE`); it is harvested at once."""
+    staged = await uploads.received(config.files, request.stream(), config.fetch_file_max_bytes)
+    return json(await run_in_threadpool(_keep, request, config.files, staged, feed_id, name), 201)
+
+
+def _keep(request: Request, folder: Any, staged: uploads.Staged, feed_id: int, name: str) -> dict[str, Any]:
+    try:
+        with database(request).write() as connection:
+            return uploads.keep(connection, folder, staged, feed_id, name)
+    finally:
+        staged.path.unlink(missing_ok=True)
+
+
+@router.get("/feeds/{feed_id}/files", dependencies=[requires(Scope.OPS_READ)])
+def list_files(connection: Reading, feed_id: int) -> Response:
+    """A feed's uploaded files, the newest first."""
+    found = service.by_id(connection, feed_id)
+    return json({"items": uploads.uploads(connection, found["id"]), "next": None})

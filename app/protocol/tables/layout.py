@@ -1,0 +1,132 @@
+"""What the rows of one table mean: names of the columns, which of them identify, and which rows are no records.
+
+Shared by text files and workbooks, so that a row is judged by the same rules wherever it came from.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from app.protocol.connector import Draft, Fault
+from app.protocol.errors import PeerViolation
+
+HEAD_ROWS: Final = 50
+"""The header stands among the first rows: what is above are title rows."""
+COLUMNS: Final = 256
+# Blanks, what a path is made of, and what no database and no JSON can hold.
+_UNSAID: Final = re.compile("[\\s.\\[\\]=\ufeff\0-\x1f\x7f-\x9f\ud800-\udfff]+")
+_UNKEPT: Final = re.compile("[\0\ud800-\udfff]")
+_ROUNDED: Final = re.compile(r"\d(\.\d+)?[Ee]\+\d{2,}")
+
+
+def column_name(text: str) -> str:
+    """A header's text as a name that a mapping's path can hold: `edX Subject 1` -> `edX_Subject_1`."""
+    return _UNSAID.sub("_", text.strip()).strip("_")
+
+
+def column_names(header: Sequence[str]) -> tuple[str, ...]:
+    """A name for each column: an empty header becomes `column_16`, a second `name` becomes `name_2`."""
+    names: list[str] = []
+    for place, text in enumerate(header, 1):
+        name = column_name(text) or f"column_{place}"
+        number, chosen = 1, name
+        while chosen in names:
+            number += 1
+            chosen = f"{name}_{number}"
+        names.append(chosen)
+    return tuple(names)
+
+
+def trimmed(cells: Sequence[str]) -> Sequence[str]:
+    """The cells without the empty ones at the end, which spreadsheets add as they like."""
+    size = len(cells)
+    while size and not cells[size - 1].strip():
+        size -= 1
+    return cells[:size]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a table and how its rows are told apart."""
+
+    columns: tuple[str, ...]
+    id_columns: tuple[str, ...]
+    fill: bool = False
+
+    @cached_property
+    def _ids(self) -> tuple[int, ...]:
+        return tuple(self.columns.index(name) for name in self.id_columns)
+
+    def identify(self, cells: Sequence[str]) -> str | Fault | None:
+        """A row's identifier; None for rows that are no records: blank, subtitles, the header once more.
+
+        A fault, with the rule that is broken, where the row cannot be told apart from others.
+        """
+        width = len(self.columns)
+        if not (len(cells) == width and cells.count("") < width - 1):
+            filled = sum(1 for cell in cells if cell.strip())
+            if not filled or (filled == 1 and self._subtitle(cells)):
+                return None
+            size = min(len(cells), max(width, len(trimmed(cells))))
+            if size > width or (size < width and not self.fill):
+                return Fault("table.ragged", f"the row has {size} cells, the header has {width}")
+        return self._named(cells)
+
+    def _subtitle(self, cells: Sequence[str]) -> bool:
+        """A lone text in a table of three columns or more; a lone identifier (ASCII, no blank) is a poor record."""
+        lone = next(cell for cell in cells if cell.strip()).strip()
+        in_ids = any(place < len(cells) and cells[place].strip() for place in self._ids)
+        return len(self.columns) > 2 and not (in_ids and lone.isascii() and " " not in lone)
+
+    def _named(self, cells: Sequence[str]) -> str | Fault | None:
+        values = [cells[place].strip() if place < len(cells) else "" for place in self._ids]
+        for name, value in zip(self.id_columns, values, strict=True):
+            if not value:
+                # Rows of a longer table print their header again on each page, and totals have no identifier.
+                return Fault("record.id_missing", f"the row has nothing in the column {name}", name)
+            if not value.isprintable() and _UNKEPT.search(value):
+                return Fault("table.identifier", "the identifier holds bytes that are no text", name)
+            if "+" in value and _ROUNDED.fullmatch(value):
+                return Fault("table.id_rounded", "a spreadsheet has rounded this number", name, value[:200])
+        # The first letter spares nearly every row the longer look.
+        if (
+            values[0][0] == self.id_columns[0][0]
+            and column_name(values[0]) == self.id_columns[0]
+            and self._again(cells)
+        ):
+            return None
+        return identifier(values)
+
+    def _again(self, cells: Sequence[str]) -> bool:
+        """Whether this is the header once more."""
+        return column_names(trimmed(cells))[: len(self.columns)] == self.columns[: len(trimmed(cells))]
+
+    def draft(self, cells: Sequence[str]) -> Draft:
+        """The row as the mapping reads it: every column with its text, the missing ones empty."""
+        if len(cells) < len(self.columns):
+            cells = [*cells, *[""] * (len(self.columns) - len(cells))]
+        return dict(zip(self.columns, cells, strict=False))
+
+
+def identifier(values: Sequence[str]) -> str:
+    """One value as it is; several joined by `|`, which is escaped inside them, so that no two rows can meet."""
+    if len(values) == 1:
+        return values[0]
+    return "|".join(value.replace("%", "%25").replace("|", "%7C") for value in values)
+
+
+def find_header(rows: Iterable[Sequence[str]], id_columns: Sequence[str]) -> tuple[int, tuple[str, ...]] | None:
+    """The place (from 0) and the column names of the first row that names all identifying columns.
+
+    Raises PeerViolation `table.header` when it has more than COLUMNS columns.
+    """
+    wanted = set(id_columns)
+    for place, cells in enumerate(rows):
+        cells = trimmed(cells)
+        if wanted <= {column_name(cell) for cell in cells}:
+            if len(cells) > COLUMNS:
+                raise PeerViolation("table.header", f"the header has {len(cells)} columns, at most {COLUMNS} are read")
+            return place, column_names(cells)
+    return None

@@ -1,0 +1,202 @@
+"""Workbooks: XLSX, XLS and ODS as rows of texts, judged by the same rules as rows of a text file."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from io import BytesIO
+from itertools import islice
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+from app.protocol.connector import Draft, Entry, Fault
+from app.protocol.errors import PeerViolation
+from app.protocol.files import PAGE, Cut, misplaced, place, settled
+from app.protocol.seen import Seen
+from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
+from app.protocol.tables.package import COLUMNS, ROWS, opened
+
+SHEET: Final = "_sheet"
+"""The key under which a row's draft holds the name of its sheet: often the stage or the subject of all its rows."""
+_ZIP: Final = b"PK\x03\x04"
+_COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_EXACT: Final = 1e15
+"""A spreadsheet keeps 15 digits of a number; a longer one has been rounded when it was typed."""
+
+
+class Sheet(NamedTuple):
+    """A sheet with records: its rows, the row its first record stands in (from 1), what its columns mean."""
+
+    name: str
+    rows: Iterable[Sequence[Any]]
+    first: int
+    layout: Layout
+
+    def context(self) -> bytes:
+        """What a row's values need to be read again."""
+        return orjson.dumps({"sheet": self.name, "columns": self.layout.columns})
+
+
+class Workbook(BaseModel):
+    """XLSX, XLS or ODS: what its owner says of it; every sheet whose first rows name the identifying columns is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id_columns: list[str] = Field(
+        min_length=1, max_length=8, description="the column, or columns together, that identify a row"
+    )
+    sheet: str | None = Field(default=None, max_length=100, description="only this sheet")
+    stamp_column: str | None = None
+    unpacked_mib: int = Field(default=50, ge=1, le=512, description="the largest workbook, unpacked")
+
+    @field_validator("id_columns")
+    @classmethod
+    def _as_columns(cls, names: list[str]) -> list[str]:
+        found = [column_name(name) for name in names]
+        if not all(found) or len(set(found)) != len(found):
+            raise ValueError("each identifying column needs a name of its own")
+        return found
+
+    def cut(self, body: BinaryIO, at: Mapping[str, Any], charset: str | None) -> Iterator[Cut]:
+        """The rows from `at` in stretches of PAGE, none of them across two sheets. Raises PeerViolation: workbook.*, table.header."""
+        begin, seen, context = (at.get("sheet", 0), at.get("row", 1)), Seen(), b""
+        entries: list[Entry] = []
+        lost = 0
+        for number, sheet in enumerate(self.sheets(body)):
+            if entries:
+                yield Cut(entries, context, {"sheet": number, "row": 1}, lost)
+                entries, lost = [], 0
+            context = sheet.context()
+            for row, entry, unknown in self._entries(sheet, seen, number):
+                if (number, row) < begin:
+                    continue
+                entries.append(entry)
+                lost += unknown
+                if len(entries) == PAGE:
+                    yield Cut(entries, context, {"sheet": number, "row": row + 1}, lost)
+                    entries, lost = [], 0
+        yield Cut(entries, context, None, lost)
+
+    def _entries(self, sheet: Sheet, seen: Seen, number: int) -> Iterator[tuple[int, Entry, bool]]:
+        """(row, entry, whether it has lost its name); a row's bytes are its texts as a JSON array."""
+        layout, part = sheet.layout, sheet.name if number else ""
+        stamp = self._stamp_place(layout)
+        for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
+            cells = trimmed([value if type(value) is str else text(value) for value in values])
+            name = layout.identify(cells)
+            if name is None:
+                continue
+            unknown = isinstance(name, Fault)
+            if isinstance(name, Fault) or not seen.add(name):
+                name = place(row, part)
+            at = cells[stamp].strip()[:64] if stamp is not None and stamp < len(cells) else ""
+            yield row, Entry(name, orjson.dumps(cells), at if at and at.isprintable() else None), unknown
+
+    def _stamp_place(self, layout: Layout) -> int | None:
+        name = column_name(self.stamp_column or "")
+        return layout.columns.index(name) if name in layout.columns else None
+
+    def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
+        """Each row as `{"column": "value", "_sheet": "..."}`."""
+        told = orjson.loads(context) if context else {}
+        columns = tuple(told.get("columns", self.id_columns))
+        layout = Layout(columns, tuple(self.id_columns), fill=True)
+        lacking = [name for name in self.id_columns if name not in columns]
+        for entry in entries:
+            made = Fault("table.header", f"there is no column {lacking[0]}") if lacking else _draft(entry, layout, told)
+            yield misplaced(entry, made) if isinstance(made, Fault) else made
+
+    def sheets(self, body: BinaryIO) -> list[Sheet]:
+        """The sheets that have records. Raises PeerViolation: workbook.*, `table.header`, `file.format`."""
+        book = _book(body, self.unpacked_mib << 20)
+        found: list[Sheet] = []
+        skipped: list[str] = []
+        for meta in book.sheets_metadata:
+            if self.sheet not in (None, meta.name) or not _shown(meta.typ, meta.visible):
+                continue
+            rows = _rows(book, meta.name)
+            head = [[text(value) for value in row] for row in islice(rows.iter_rows(), HEAD_ROWS)]
+            if header := find_header(head, self.id_columns):
+                layout = Layout(header[1], tuple(self.id_columns), fill=True)
+                found.append(Sheet(meta.name, rows.iter_rows(), header[0] + 2, layout))
+            else:
+                skipped.append(meta.name)
+        if not found:
+            wanted, sheets = ", ".join(self.id_columns), ", ".join(map(repr, skipped[:10])) or "none that can be read"
+            raise PeerViolation(
+                "table.header", f"no sheet names {wanted} in its first {HEAD_ROWS} rows; sheets: {sheets}"
+            )
+        return found
+
+
+def text(value: Any) -> str:
+    """A cell's value as text: whole numbers without a point, dates as ISO 8601, rounded numbers as such."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        if abs(value) >= _EXACT:
+            return f"{value:.14E}"
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat() if value.time() != time() else value.date().isoformat()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value.total_seconds() if isinstance(value, timedelta) else value)
+
+
+def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
+    try:
+        cells = orjson.loads(entry.raw)
+    except orjson.JSONDecodeError:
+        cells = None
+    if not isinstance(cells, list) or not all(isinstance(cell, str) for cell in cells):
+        return Fault("table.identifier", "the bytes are no row of a workbook")
+    name = layout.identify(cells)
+    if isinstance(name, Fault):
+        return name
+    return settled(entry, name or "", {**layout.draft(cells), SHEET: told.get("sheet", "")})
+
+
+def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
+    body.seek(0)
+    content = body.read(unpacked + 1)
+    if len(content) > unpacked:
+        raise PeerViolation("workbook.too_large", f"the file has more than {unpacked >> 20} MiB")
+    if not content.startswith((_ZIP, _COMPOUND)):
+        raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
+    package = opened(content, unpacked) if content.startswith(_ZIP) else BytesIO(content)
+    try:
+        return CalamineWorkbook.from_filelike(package)
+    except CalamineError as error:
+        raise PeerViolation("workbook.package", f"the workbook cannot be opened: {str(error)[:200]}") from None
+    # A panic of the library (Rust) is no Exception; whatever a file makes it do is the file's fault.
+    except BaseException as error:
+        raise _panicked(error) from None
+
+
+def _rows(book: CalamineWorkbook, name: str) -> CalamineSheet:
+    try:
+        sheet = book.get_sheet_by_name(name)
+        if sheet.total_height > ROWS or sheet.total_width > COLUMNS:
+            raise PeerViolation(
+                "workbook.too_large", f"sheet {name[:100]!r} has more than {ROWS} rows of {COLUMNS} columns"
+            )
+        return sheet
+    except CalamineError as error:
+        raise PeerViolation("workbook.package", f"sheet {name[:100]!r} cannot be read: {str(error)[:200]}") from None
+    except PeerViolation:
+        raise
+    except BaseException as error:
+        raise _panicked(error) from None
+
+
+def _panicked(error: BaseException) -> BaseException:
+    if type(error).__name__ == "PanicException":
+        return PeerViolation("workbook.package", f"the workbook cannot be read: {str(error)[:200]}")
+    return error
+
+
+def _shown(kind: SheetTypeEnum, visible: SheetVisibleEnum) -> bool:
+    return kind == SheetTypeEnum.WorkSheet and visible == SheetVisibleEnum.Visible

@@ -1,0 +1,147 @@
+"""CSV from file to stored against the OAI-PMH first harvest of the same records, and workbooks against the bare library.
+
+`python -m benchmarks.csv [RECORDS]`. In turn, in one run, median of the rounds' ratios: the machine may be shared.
+"""
+
+import csv
+import io
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import orjson
+import xlsxwriter
+from python_calamine import CalamineWorkbook
+
+from app import schema
+from app.db import Database
+from app.demo.catalogue import platforms as demo_platforms
+from app.demo.catalogue import records
+from app.feeds import service as feeds
+from app.harvest.discovery import configured
+from app.harvest.fetch import Fetcher
+from app.harvest.loop import Engine
+from app.harvest.worker import harvest_now
+from app.platforms import service as platforms
+from app.protocol import vocab
+from app.protocol.connector import Response
+from app.protocol.tables.package import opened
+from benchmarks.serving import served
+
+RECORDS, ROUNDS = 100_000, 3
+COLUMNS = ("编号", "名称", "学科", "简介", "语种", "类型", "作者", "对象", "地址", "日期", "权利")
+MAPPING: dict[str, Any] = {
+    "version": 1,
+    "fields": {
+        "title": {"path": "名称"}, "subject": {"path": "学科"}, "description": {"path": "简介"},
+        "languages": {"path": "语种", "list": True}, "type": {"path": "类型", "list": True},
+        "contributors": {"path": "作者", "each": {"role": "creator"}}, "audience": {"path": "对象", "list": True},
+        "location": {"path": "地址", "list": True}, "published": {"path": "日期"},
+    },
+}  # fmt: skip
+
+
+def rows(count: int) -> list[list[str]]:
+    """The records of the demonstration's OAI-PMH platform as rows."""
+    return [
+        [r["local"], r["title"], vocab.label("subject", r["subject"]), r["description"], r["languages"][0], r["type"][0],
+         r["contributors"][0]["name"], r["audience"][0], r["location"][0], r["published"], r["rights"]["statement"]]
+        for r in records(demo_platforms(1, count)[0])
+    ]  # fmt: skip
+
+
+def harvested(connector: str, config: dict[str, Any], mapping: dict[str, Any] | None, count: int) -> float:
+    """Seconds of a first harvest into a new store."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{Path(folder) / 'hub.db'}")
+        schema.upgrade(database)
+        with database.write() as connection:
+            platforms.register(connection, "P-440000-01", "bench")
+            feed = feeds.register(
+                connection, platform="P-440000-01", name="bench", connector=connector, config=config, mapping=mapping
+            )
+        engine = Engine(database, Fetcher(allow="127.0.0.0/8"), (50, 0.05))
+        began = time.perf_counter()
+        report = harvest_now(engine, feed, "harvest")
+        spent = time.perf_counter() - began
+        assert report["created"] == count, report
+        engine.fetcher.close()
+        database.close()
+    return spent
+
+
+def parsed(connector: str, config: dict[str, Any], content: bytes, count: int) -> float:
+    """Processor seconds to cut and parse all rows of a file at hand."""
+    made = configured(connector, config)
+    began = time.process_time()
+    pages = list(made.read({}, Response.of(content)))
+    assert sum(isinstance(d, dict) for page in pages for d in made.parse(page.entries, page.context)) == count
+    return time.process_time() - began
+
+
+def bare(content: bytes, count: int) -> float:
+    """Processor seconds of the workbook library alone on the same bytes."""
+    package = opened(content, 512 << 20)
+    began = time.process_time()
+    assert sum(1 for _ in CalamineWorkbook.from_filelike(package).get_sheet_by_index(0).iter_rows()) == count + 1
+    return time.process_time() - began
+
+
+def workbook(table: list[list[str]]) -> bytes:
+    """The rows as XLSX."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"strings_to_urls": False})
+    sheet = book.add_worksheet("目录")
+    for number, row in enumerate([list(COLUMNS), *table]):
+        sheet.write_row(number, 0, row)
+    book.close()
+    return out.getvalue()
+
+
+def text(table: list[list[str]]) -> bytes:
+    """The rows as CSV."""
+    out = io.StringIO()
+    csv.writer(out).writerows([COLUMNS, *table])
+    return out.getvalue().encode()
+
+
+def main() -> None:
+    """Prints the rounds and the median ratios."""
+    logging.disable(logging.WARNING)
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
+    table = rows(count)
+    ids = {"url": "http://127.0.0.1/a", "id_columns": ["编号"]}
+    plain, book, own = text(table), workbook(table), []
+    for _ in range(ROUNDS):
+        ours = parsed("csv", ids, plain, count)
+        whole = parsed("excel", {**ids, "unpacked_mib": 512}, book, count)
+        alone = bare(book, count)
+        own.append((ours / count * 1e6, (whole - alone) / count * 1e6, alone / count * 1e6))
+    csv_us, book_us, bare_us = (median(values) for values in zip(*own, strict=True))
+    print(
+        f"a row in microseconds: CSV {csv_us:.1f}; XLSX {book_us:.1f} of our own beside {bare_us:.1f} of the bare library"
+    )
+    command = [sys.executable, "-m", "app.demo.server", "1", str(count)]
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as url:
+        (Path(folder) / "a.csv").write_bytes(plain)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
+            assert peer.stdout is not None
+            oai = orjson.loads(peer.stdout.readline())[0]["config"]
+            Fetcher(allow="127.0.0.0/8").fetch(configured("oai-pmh", oai).request({})).response.body.close()
+            ratios = []
+            for number in range(ROUNDS):
+                first = harvested("oai-pmh", oai, None, count)
+                second = harvested("csv", {**ids, "url": f"{url}/a.csv"}, MAPPING, count)
+                ratios.append(first / second)
+                print(f"round {number + 1}: OAI-PMH {count / first:,.0f}/s, CSV {count / second:,.0f}/s", flush=True)
+            peer.terminate()
+    print(f"CSV from file to stored: {median(ratios):.2f} x the OAI-PMH first harvest (goal 1.2)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Every user-visible string comes from the catalogues: the same keys in all languages, none missing, none idle."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+from jinja2 import Environment, nodes
+
+from app.console import page
+from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
+from app.console.pages.records import FACETS
+from app.harvest.tables import COUNTS
+from app.monitor.days import Outcome
+from app.monitor.states import State
+from app.protocol.words import LEVELS, Job, RunStatus
+
+TEMPLATES = Path(page.__file__).parent / "templates"
+# Keys that are put together from data: each prefix with all values that may follow it.
+OPEN = {
+    "nav.": [key for key, _ in page.NAVIGATION], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
+    "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
+    "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
+    "decision.": ["pending", "approved", "rejected"], "removal.": ["absent", "explicit"],
+    "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
+}  # fmt: skip
+NAMES_OF_FORMATS = {"JSON", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
+
+
+def _trees() -> Iterator[tuple[str, nodes.Template]]:
+    for file in sorted(TEMPLATES.glob("*.html")):
+        yield file.name, Environment(autoescape=True).parse(file.read_text())
+
+
+def _asked() -> set[str]:
+    """All keys that templates ask for, open prefixes filled in."""
+    found: set[str] = set()
+    for name, tree in _trees():
+        for call in tree.find_all(nodes.Call):
+            if (isinstance(call.node, nodes.Name) and call.node.name == "t") or _either(call.node):
+                first = call.args[0]
+                if isinstance(first, nodes.Const):
+                    found.add(first.value)
+                else:
+                    assert isinstance(first, nodes.Concat), (name, call.lineno)
+                    prefix = first.nodes[0].value  # type: ignore[attr-defined]
+                    found |= {f"{prefix}{value}" for value in OPEN[prefix]}
+    return found
+
+
+def _either(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "t"
+
+
+def test_every_string_a_page_asks_for_is_there_and_none_is_idle() -> None:
+    assert _asked() == set(strings("zh-CN"))
+
+
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "zh-CN"])
+def test_languages_have_the_same_keys_and_places(lang: str) -> None:
+    ours, theirs = strings("zh-CN"), strings(lang)
+    assert set(ours) == set(theirs)
+
+    def places(text: str) -> set[str | None]:
+        return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+    assert {key for key in ours if places(ours[key]) != places(theirs[key])} == set()
+    assert [key for key, text in theirs.items() if not text.strip() or re.search("[\u4e00-\u9fff]", text)] == []
+
+
+def test_templates_hold_no_words_of_their_own() -> None:
+    loose = {}
+    for file in sorted(TEMPLATES.glob("*.html")):
+        text = re.sub(r"\{#.*?#\}|\{%.*?%\}", "", file.read_text(), flags=re.DOTALL)
+        text = re.sub(r"\{\{.*?\}\}", "§", text, flags=re.DOTALL)
+        spoken = " ".join(re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*)"', text))
+        text = re.sub(r"<(script|code|style)\b.*?</\1>|<[^>]*>|&\w+;", " ", text, flags=re.DOTALL)
+        text = re.sub(r'[\w-]+="[^"]*"|/\w+/', " ", text)  # attributes that a block adds, addresses that a macro makes
+        if words := set(re.findall(r"[A-Za-z\u4e00-\u9fff][\w/-]*", f"{text} {spoken}")) - NAMES_OF_FORMATS:
+            loose[file.name] = words
+    assert loose == {}
+
+
+def test_a_missing_key_is_an_error_never_an_empty_place() -> None:
+    with pytest.raises(KeyError):
+        Words("en")("no.such.key")
+
+
+def test_the_language_is_the_one_asked_for_then_the_kept_one_then_the_deployments() -> None:
+    assert chosen("en", "zh-CN", "zh-CN") == "en"
+    assert chosen("xx", "en", "zh-CN") == "en"
+    assert chosen(None, None, "nonsense") == "zh-CN"
+    assert (direction("ug"), direction("zh-CN"), direction("mn-Mong")) == ("rtl", "ltr", "ltr")

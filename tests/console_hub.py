@@ -1,0 +1,135 @@
+"""A hub over a real socket with a feed in every state and records that mean harm; for tests of pages."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import uvicorn
+from sqlalchemy import update
+
+from app import schema
+from app.access import keys
+from app.db import Database, now
+from app.demo.catalogue import DemoPlatform
+from app.demo.faces import MAPPING, face
+from app.feeds import service as feeds
+from app.feeds.tables import feed as feed_table
+from app.main import create
+from app.platforms import service as platforms
+from app.protocol.canonical import canonical, content_hash
+from app.settings import Settings
+from tests.hub import Hub
+from tests.peers.replay import Answer, ReplayServer
+
+HOSTILE = (
+    "<script>window.harmed=1</script>",
+    "\"><img src=x onerror='window.harmed=1'>",
+    "</script><script>window.harmed=1</script>",
+    "{{ 7*7 }}{% raw %}${7*7}",
+    "<svg/onload=window.harmed=1><iframe src=https://evil.example/></iframe>",
+    "\u202eمەكتەپ\u202c <b onmouseover=window.harmed=1>x</b>" + "长" * 400,
+    "བོད་ཡིག་" * 60,
+)
+HARM = (
+    "javascript:window.harmed=1",
+    "data:text/html,<script>window.harmed=1</script>",
+    'https://evil.example/"><script>',
+)
+
+
+class Served(NamedTuple):
+    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides."""
+
+    url: str
+    database: Database
+    pages: dict[str, str]
+    key: str
+
+
+def hostile(path: str) -> Answer:
+    """IX/1 changes whose texts try to become scripts."""
+    items = []
+    for number, text in enumerate(HOSTILE):
+        content: dict[str, Any] = {
+            "id": f"ix:E-110000-66:{number}", "title": text, "alt_titles": [text], "description": text, "keywords": [text[:200]],
+            "languages": ["zh-Hans", "ug"], "type": [text[:50]], "contributors": [{"role": text[:50], "name": text}],
+            "location": list(HARM), "rights": {"statement": text, "licence_uri": HARM[0]}, "subject": text[:60], "price": text[:60],
+        }  # fmt: skip
+        items.append(
+            {"id": content["id"], "op": "put", "version": 1, "hash": content_hash(canonical(content)), "seq": number + 1,
+             "modified": "2026-11-01T08:00:00Z", "origin": "E-110000-66", "path": [], "sig": None, "record": content}
+        )  # fmt: skip
+    if "cursor=7" in path:
+        items = []
+    body = {"epoch": "e", "items": items, "next": "7", "more": False, "state": {"seq": len(HOSTILE)}}
+    return 200, {"Content-Type": "application/json"}, orjson.dumps(body)
+
+
+def fill(hub: Hub) -> dict[str, str]:
+    """A feed in every state; addresses of a page of each kind."""
+    good = DemoPlatform("P-650000-01", "新疆平台", "oai-pmh", None, 230)
+    bad = DemoPlatform("P-440000-01", "广东平台", "ix", "bad records", 230)
+    gone = DemoPlatform("P-460000-01", "海南平台", "static-parts", "vanishes", 120)
+    with ExitStack() as stack:
+        urls = {p.code: stack.enter_context(ReplayServer(face(p))) for p in (good, bad, gone)}
+        first = hub.feed("oai-pmh", {"base_url": f"{urls[good.code]}/oai"}, platform=good.code)
+        hub.harvest(first)
+        refusing = hub.feed("ix", {"base_url": urls[bad.code]}, platform=bad.code)
+        hub.harvest(refusing)
+        manifest = {"manifest_url": f"{urls[gone.code]}/data_version.json"}
+        held = hub.feed("static-parts", manifest, platform=gone.code, mapping=MAPPING)
+        hub.harvest(held)
+        hub.harvest(held)
+        harmful = hub.feed("ix", {"base_url": stack.enter_context(ReplayServer(hostile))}, platform="E-110000-66")
+        assert hub.harvest(harmful)["created"] == len(HOSTILE)
+    down = hub.feed("ix", {"base_url": "http://127.0.0.1:9"}, platform="P-520000-01")
+    failed = hub.harvest(down)["run"]
+    late = hub.feed("ix", {"base_url": "http://127.0.0.1:9"}, platform="P-620000-01")
+    hub.feed("ix", {"base_url": "http://127.0.0.1:9"}, platform="C-440300-01")
+    with hub.database.write() as connection:
+        platforms.register(connection, "P-540000-01", "西藏平台<script>window.harmed=1</script>")
+        paused = feeds.register(
+            connection, platform="P-540000-01", name="<img src=x onerror=window.harmed=1>", connector="ix",
+            config={"base_url": "http://127.0.0.1:9"},
+        )  # fmt: skip
+        feeds.transition(connection, paused, "paused")
+        at = now(connection)
+        long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
+        connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
+    return {
+        "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
+        "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
+        "runs": "/runs", "run": f"/runs/{failed}", "good run": "/runs/1", "quarantine": "/quarantine",
+        "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
+        "held change": "/held/1", "search": "/search", "hostile search": "/search?platform=E-110000-66",
+        "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
+        "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
+        **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
+        "record": "/r/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
+    }  # fmt: skip
+
+
+@contextmanager
+def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
+    """The hub, listening."""
+    settings = Settings(data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read")
+    database = Database(settings.url)
+    schema.upgrade(database)
+    pages = fill(Hub(database)) if filled else {"wall": "/"}
+    with database.write() as connection:
+        key = keys.issue(connection, None).key
+    server = uvicorn.Server(
+        uvicorn.Config(create(settings, harvest=False), port=0, log_level="critical", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key)
+    server.should_exit = True
+    thread.join()
+    database.close()
