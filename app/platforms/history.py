@@ -40,6 +40,16 @@ def write(
     rests_on: Iterable[str], given: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """A row of the history, and its note in the audit chain."""
+    found = record(connection, id, verdict, before, to, reason, rests_on, given)
+    told: dict[str, Any] = {"verdict": verdict, "before": before, "to": to, "reason": reason, "rests_on": found}
+    note(connection, Act.ENROLMENT, code or id, enrolment=id, **told)
+
+
+def record(
+    connection: Connection, id: str, verdict: Verdict, before: str, to: str, reason: str, rests_on: Iterable[str],
+    given: Mapping[str, Any] | None = None,
+) -> list[str]:  # fmt: skip
+    """A row of the history alone, where another act is noted in the audit chain; what it rests on."""
     found = sorted(rests_on)
     row = {
         "enrolment": id, "at": now(connection), "by": acting(connection).name[:200], "verdict": verdict,
@@ -47,5 +57,4 @@ def write(
         "given": orjson.dumps(dict(given or {})).decode(),
     }  # fmt: skip
     connection.execute(step.insert(), row)
-    told: dict[str, Any] = {"verdict": verdict, "before": before, "to": to, "reason": reason, "rests_on": found}
-    note(connection, Act.ENROLMENT, code or id, enrolment=id, **told)
+    return found

@@ -35,7 +35,7 @@ class Application(Body):
     organisation: str = Field(min_length=1, max_length=200)
     region: Region
     level: Literal["P", "C", "D", ""] = Field(default="", description="of a platform: province, city, county")
-    credit_code: str = Field(default="", max_length=18, examples=["91110000600037341X"])
+    credit_code: str = Field(default="", max_length=18, examples=["91110000600037341L"])
     school_code: str = Field(default="", max_length=10, examples=["3144010001"])
     icp: str = Field(default="", max_length=64, examples=["京ICP备10000000号-1"])
     contacts: list[Contact] = Field(min_length=1, max_length=10)

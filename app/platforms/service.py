@@ -8,7 +8,7 @@ from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
 from app.db import now
 from app.platforms import moves
-from app.platforms.history import write
+from app.platforms.history import record
 from app.platforms.queries import by_code, mine, names, platforms
 from app.platforms.stages import Kind, Stage, Verdict
 from app.platforms.tables import enrolment, platform
@@ -38,7 +38,7 @@ def register(connection: Connection, code: str, name: str, region: str | None = 
     id = f"A-{code[2:8]}-{secrets.token_hex(4)[:7]}"
     row = {**place, "id": id, "code": code, "kind": _KINDS.get(code[0], Kind.PLATFORM), "stage": Stage.ONLINE}
     connection.execute(enrolment.insert(), {**row, "created_at": at, "moved_at": at})
-    write(connection, id, code, Verdict.MOVED, "", Stage.ONLINE, "registered by the operator", ())
+    record(connection, id, Verdict.MOVED, "", Stage.ONLINE, "registered by the operator", ())
     note(connection, Act.PLATFORM_ADDED, code, name=name, region=place["region"], parent=parent)
     return code
 
