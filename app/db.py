@@ -54,6 +54,7 @@ class Database:
         """The same database for somebody: each of its connections carries who acts (app/access/principal.py)."""
         same = copy(self)
         same.engine = self.engine.execution_options(principal=principal)
+        same._reader = self._reader.execution_options(principal=principal)
         return same
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from app.catalogue import queries
 from app.harvest.prepare import Source, identity, prepared, reading
 from app.protocol.connector import Entry, Fault
+from app.protocol.errors import PeerViolation
 from app.protocol.record import restore
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\\u00(?:0[0-8bcef]|1[0-9a-f])")
@@ -36,7 +37,10 @@ def inspect(connection: Connection, feed: Mapping[str, Any], row: Mapping[str, A
     """Parses and maps the kept bytes as a replay would, stores nothing."""
     source = source_of(feed)
     made = reading(source)
-    entry = made.connector.again(Entry(row["identifier"], bytes(row["raw"]), row["stamp"]))
+    try:
+        entry = made.connector.again(Entry(row["identifier"], bytes(row["raw"]), row["stamp"]))
+    except PeerViolation as error:  # bytes that today's connector cannot even take up again
+        return Inspection(None, Fault(error.kind, error.detail), None, row["identifier"])
     id = identity(source, entry, made.connector.native)
     (draft,) = made.connector.parse([entry], bytes(row["context"]))
     understood = None if isinstance(draft, Fault) else dict(draft)

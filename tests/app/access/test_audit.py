@@ -231,6 +231,11 @@ def _everything(hub: Desk) -> None:
         "/api/v1/feeds", json=body | {"config": {"base_url": "https://e.example", "api_key": "s"}}
     ).json()["id"]
     staff.post(f"/api/v1/feeds/{feed}/pause")
+    files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
+    shelf = staff.post("/api/v1/feeds", json=files).json()["id"]
+    staff.post(f"/api/v1/feeds/{shelf}/files", content=b"id,title\n1,x\n", headers={"Content-Type": "text/csv"})
+    mapping = {"version": 1, "fields": {"title": {"path": "title"}}}
+    staff.post(f"/api/v1/feeds/{shelf}/remap", json={"mapping": mapping, "apply": True})
     with hub.database.write() as connection:
         row = {"feed_id": feed, "job": "harvest", "status": "held", "started_at": 0}
         run_id = connection.execute(run.insert().returning(run.c.id), row).scalar_one()

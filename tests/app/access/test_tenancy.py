@@ -246,6 +246,15 @@ def test_a_statement_that_was_not_narrowed_is_refused_not_answered(tenants: tupl
         assert own == [CODES[0]]
 
 
+def test_whoever_acts_stands_on_both_doors_of_the_database(database: Database) -> None:
+    narrow = Principal("key:x", PLATFORM_SCOPES, Rows(platforms=frozenset({CODES[0]})))
+    for door in (database.acting(narrow).read, database.acting(narrow).write):
+        with door() as connection:
+            assert acting(connection) == narrow
+            with pytest.raises(RuntimeError, match="was not narrowed"):
+                connection.execute(select(feed.c.id))
+
+
 def test_every_table_with_a_tenant_says_so() -> None:
     """A table that names a platform or feed belongs to a tenant, unless it is the published catalogue or the hub's own."""
     named = {name for name, table in metadata.tables.items() if {"platform", "feed_id"} & set(table.c.keys())}
