@@ -52,13 +52,13 @@ application() { # CREDIT_CODE
 say "A wrong credit code is refused with the reason"
 call - POST "$api/enrolments" "$(application 911100006000373410)"; want 422
 [ "$(told kind)" = enrol.credit_code ] || die "kind $(told kind)"
-told detail
+told detail; echo
 
 say "The vendor registers and proves its domain"
 call - POST "$api/enrolments" "$(application 91110000600037341L)"; want 201
 id=$(told id) own=$(told key) challenge=$(told challenge)
 mkdir -p "$WEBROOT/.well-known"
-call "$own" POST "$api/enrolments/$id/proof" '{"by":"file"}'; want 422; told detail
+call "$own" POST "$api/enrolments/$id/proof" '{"by":"file"}'; want 422; told detail; echo
 printf '%s\n' "$challenge" > "$WEBROOT/.well-known/hutong-challenge"
 call "$own" POST "$api/enrolments/$id/proof" '{"by":"file"}'; want 200
 call "$own" POST "$api/enrolments/$id/submit" '{}'; want 200
@@ -82,7 +82,7 @@ mapping='{"version":1,"fields":{"title":{"path":"title"},"subject":{"path":"subj
 call "$sandbox" POST "$api/preview" "{\"connector\":\"ndjson\",\"config\":$config,\"mapping\":$mapping,\"records\":5}"; want 200
 call "$sandbox" POST "$api/feeds" "{\"platform\":\"$platform\",\"name\":\"目录\",\"connector\":\"ndjson\",\"config\":$config,\"mapping\":$mapping,\"every_s\":1}"; want 201
 feed=$(told id)
-call "$own" POST "$api/enrolments/$id/submit" '{}'; want 422; told detail
+call "$own" POST "$api/enrolments/$id/submit" '{}'; want 422; told detail; echo
 call "$sandbox" POST "$api/validate" "{\"feed\":$feed,\"records\":100,\"attach\":true}"; want 200
 echo "report $(told document)"
 call "$own" POST "$api/enrolments/$id/submit" '{"note":"校验报告已附"}'; want 200
@@ -92,7 +92,7 @@ grep -q '"items":\[\]' "$work/answer" || die "a sandbox feed was harvested"
 say "Approved by two people"
 call wang POST "$api/enrolments/$platform/approve" '{"reason":"报告无拒收"}'; want 200
 [ "$(told stage)" = conformance ] || die "one person was enough"
-call wang POST "$api/enrolments/$platform/approve" '{}'; want 409; told detail
+call wang POST "$api/enrolments/$platform/approve" '{}'; want 409; told detail; echo
 call li POST "$api/enrolments/$platform/approve" '{"reason":"同意试运行"}'; want 200
 [ "$(told stage)" = trial ] || die "two people were not enough"
 
