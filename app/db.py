@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -30,8 +30,9 @@ class Database:
         # newer head than the rows it was read with, and its reader would pass over what lies between (IX/1 V1).
         snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reader = self.engine.execution_options(**snapshot)
-        # Threads of one process queue here instead of spinning on SQLite's busy handler.
-        self._writer = RLock()
+        # Threads of one process queue here instead of spinning on SQLite's busy handler. A plain lock: a request's
+        # transaction may end in another thread of the pool than it began in, and only the owner may release an RLock.
+        self._writer = Lock()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

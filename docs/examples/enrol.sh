@@ -8,7 +8,7 @@
 #   HUTONG    the command `hutong` with the environment of this hub, for the audit chain
 #   ALTER     optional: a command that alters an audit row by hand, as an intruder on the database would
 set -euo pipefail
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d); load=; trap '[ -z "$load" ] || kill "$load" 2>/dev/null || true; rm -rf "$work"' EXIT
 api="$HUB/api/v1"
 
 say() { printf '\n== %s\n' "$*"; }
@@ -23,7 +23,7 @@ call() {
     *) args=(-H "Cookie: __Host-hutong=$(cat "$work/$who.cookie")" -H "X-CSRF-Token: $(cat "$work/$who.csrf")" -H "Origin: $HUB") ;;
   esac
   [ -n "$body" ] && args+=(-H "Content-Type: application/json" --data "$body")
-  status=$(curl -sS --noproxy '*' -o "$work/answer" -w '%{http_code}' -X "$method" "${args[@]}" "$path")
+  status=$(curl -sS --max-time 120 --noproxy '*' -o "$work/answer" -w '%{http_code}' -X "$method" "${args[@]}" "$path")
 }
 want() { [ "$status" = "$1" ] || die "expected $1, got $status: $(cat "$work/answer")"; }
 told() { field "$1" < "$work/answer"; }
@@ -125,15 +125,15 @@ done
 
 say "Its key is rotated under load"
 echo "$key" > "$work/key"; : > "$work/load"
-( while [ ! -e "$work/enough" ]; do
-    curl -sS --noproxy '*' -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $(cat "$work/key")" "$api/feeds" >> "$work/load"
+( while [ -d "$work" ] && [ ! -e "$work/enough" ]; do
+    curl -sS --max-time 20 --noproxy '*' -o /dev/null -w '%{http_code}\n' -H "Authorization: Bearer $(cat "$work/key")" "$api/feeds" >> "$work/load"
   done ) & load=$!
 sleep 0.5
 call sun POST "$api/keys/$prefix/rotate" '{"overlap_s":600}'; want 201
 told key > "$work/key.new"; mv "$work/key.new" "$work/key"
 sleep 0.5
 call sun POST "$api/keys/$prefix/revoke" '{"reason":"轮换完成"}'; want 200
-sleep 1; touch "$work/enough"; wait "$load"
+sleep 1; touch "$work/enough"; wait "$load"; load=
 echo "$(wc -l < "$work/load") requests, $(grep -vc '^200$' "$work/load" || true) failed"
 grep -qv '^200$' "$work/load" && die "requests failed during the rotation"
 call "$key" GET "$api/feeds"; want 401

@@ -53,7 +53,7 @@ def test_the_script_brings_a_vendor_in_and_names_the_row_that_was_altered(tmp_pa
     hutong = [sys.executable, "-m", "app.cli"]
     said = subprocess.run([*hutong, "init"], env=environment, capture_output=True, text=True, check=True).stdout
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(web))) as site:
-        thread = threading.Thread(target=site.serve_forever)
+        thread = threading.Thread(target=site.serve_forever, daemon=True)
         thread.start()
         hub = subprocess.Popen([*hutong, "serve", "--port", str(port)], env=environment)
         try:
@@ -65,9 +65,9 @@ def test_the_script_brings_a_vendor_in_and_names_the_row_that_was_altered(tmp_pa
             script["ALTER"] = f"{sys.executable} -m tests.acceptance.test_enrol {tmp_path}"
             done = subprocess.run([BASH, str(SCRIPT)], env=environment | script, capture_output=True, text=True, check=False, timeout=300)  # fmt: skip
         finally:
-            hub.terminate()
-            hub.wait(30)
             site.shutdown()
+            hub.terminate()
+            hub.wait(60)
             thread.join()
     assert done.returncode == 0, done.stdout + done.stderr
     for words in (
