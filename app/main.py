@@ -27,7 +27,7 @@ from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.platforms import duties, line_routes, proof
 from app.platforms import routes as enrolment
-from app.publish import docs, history, ix, jobs, oai, rest, snapshots
+from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
 
@@ -79,8 +79,8 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     app.state.texts = proof.resolver(settings.dns_servers)
-    rooms = (access, enrolment, line_routes, uploads, jobs, history, rest, ix, snapshots, oai, console, account)
-    for room in rooms:
+    members, faces = (access, enrolment, line_routes, uploads), (history, rest, ix, snapshots, oai, resourcesync)
+    for room in (*members, jobs, *faces, console, account):
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")

@@ -57,6 +57,14 @@ def changes(
     return list(connection.execute(query))
 
 
+def heads(connection: Connection, *, after: int, until: int, live_only: bool = True) -> list[Any]:
+    """id, hash, version, live, seq, modified_at and the document's `bytes`, after < seq <= until, rising; no documents."""
+    columns = (record.c.id, record.c.hash, record.c.version, record.c.live, record.c.seq, record.c.modified_at)
+    query = select(*columns, func.length(record.c.document).label("bytes"))
+    query = query.where(record.c.seq > after, record.c.seq <= until).order_by(record.c.seq)
+    return list(connection.execute(query.where(record.c.live == 1) if live_only else query))
+
+
 def listed(
     connection: Connection, *, after: int, until: int, limit: int, set_name: str = "", code: str = ""
 ) -> list[Any]:
@@ -89,6 +97,12 @@ def position_until(connection: Connection, at: int) -> int:
     """The last position whose time is not after `at`: the upper end of a time window."""
     found = connection.execute(select(func.max(moment.c.seq)).where(moment.c.at <= at)).scalar()
     return int(found or 0)
+
+
+def moment_of(connection: Connection, seq: int) -> int | None:
+    """When the change at a position was stored, microseconds; None before the first one."""
+    found = connection.execute(select(func.min(moment.c.at)).where(moment.c.seq >= seq)).scalar()
+    return int(found) if found is not None else None
 
 
 def earliest(connection: Connection) -> int | None:

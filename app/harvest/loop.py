@@ -60,7 +60,9 @@ def _asking(engine: Engine, feed: Mapping[str, Any], connector: Connector) -> Co
 def _pages(run: Run, job: str) -> None:
     checkpoint: Checkpoint = run.feed["checkpoint"] or {}
     with run.engine.database.read() as connection:
-        begun = runs.by_id(connection, run.run_id)["pages"] > 0
+        begun, read = runs.progress(connection, run.run_id)
+    if read:
+        return
     if job in (Job.FULL, Job.RECONCILE) and not begun:
         checkpoint = run.connector.fresh(checkpoint)
     for step in ahead(steps(run, checkpoint), run.engine.ahead):

@@ -40,6 +40,17 @@ def expect(connection: Connection, run_id: int, total: int) -> None:
     connection.execute(update(run).where(run.c.id == run_id).values(total=total))
 
 
+def read_through(connection: Connection, run_id: int) -> None:
+    """Notes with the last page that nothing is left to read: whoever takes over only ends the run."""
+    connection.execute(update(run).where(run.c.id == run_id).values(read_at=now(connection)))
+
+
+def progress(connection: Connection, run_id: int) -> tuple[bool, bool]:
+    """(begun, read): whether a page of this run is stored, and whether the last one is."""
+    row = connection.execute(select(run.c.pages, run.c.read_at).where(run.c.id == run_id)).one()
+    return row.pages > 0, row.read_at is not None
+
+
 def note(connection: Connection, run_id: int, found: dict[str, Any]) -> None:
     """What a run found beside its counts, as JSON."""
     connection.execute(update(run).where(run.c.id == run_id).values(note=orjson.dumps(found).decode()))

@@ -38,6 +38,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         counts |= {"rejected": len(refused), "held": deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
+        if step.last and step.page.done:
+            runs.read_through(connection, run.run_id)
         if step.page.total is not None:
             runs.expect(connection, run.run_id, step.page.total)
     return counts

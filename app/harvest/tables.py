@@ -14,6 +14,7 @@ run = Table(
     Column("job", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("started_at", BigInteger, nullable=False),
+    Column("read_at", BigInteger, comment="when the last page was stored: only the run's end is missing"),
     Column("ended_at", BigInteger),
     Column("seen", BigInteger, nullable=False, default=0),
     *(Column(name, BigInteger, nullable=False, default=0) for name in COUNTS),

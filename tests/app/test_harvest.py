@@ -10,7 +10,9 @@ from app.feeds import leases, service
 from app.feeds.tables import feed as feed_table
 from app.harvest import brake, quarantine, runs
 from app.harvest.loop import harvest
+from app.harvest.worker import owner
 from app.protocol.errors import LeaseLost
+from tests.app.test_reconcile import Repository
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
@@ -239,3 +241,21 @@ def test_a_mended_record_leaves_the_quarantine_whatever_its_identifier(sqlite: D
         assert hub.harvest(feed, "full")["created"] == 1
     with sqlite.read() as connection:
         assert runs.rejections(connection, feed) == []
+
+
+def test_a_run_that_died_after_its_last_page_is_only_ended(database: Database) -> None:
+    """What the last page's transaction stored is not read a second time by whoever takes the feed over."""
+    hub, peer = Hub(database), Repository(20)
+    with ReplayServer(peer) as url, hub.engine() as engine:
+        feed = hub.feed("oai-pmh", {"base_url": f"{url}/oai"})
+        hub.harvest(feed)
+        asked = len(peer.asked)
+        with database.write() as connection:
+            run = runs.begin(connection, feed, "harvest")
+            runs.read_through(connection, run)
+            lease = leases.claim(connection, feed, owner(), 60)
+            known = service.by_id(connection, feed)
+        assert lease is not None
+        report = harvest(engine, lease, known)
+    assert (report["run"], report["status"], report["seen"]) == (run, "done", 0)
+    assert len(peer.asked) == asked
