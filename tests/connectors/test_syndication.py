@@ -181,9 +181,17 @@ def test_json_feed_items_are_read_and_bad_ones_named() -> None:
     assert sorted(rules(found).values()) == ["json.number", "record.shape"]
 
 
+def _looks_misread(text: str) -> bool:
+    """Latin-1 letters that happen to be UTF-8: feedparser takes them for a mistake and repairs them."""
+    try:
+        return text.encode("iso-8859-1").decode() != text
+    except UnicodeError:
+        return False
+
+
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co")), min_size=1, max_size=40).map(
     lambda text: " ".join(text.split())
-).filter(bool)  # fmt: skip
+).filter(lambda text: bool(text) and not _looks_misread(text))  # fmt: skip
 
 
 @given(title=TEXT, description=TEXT, word=TEXT, name=TEXT, rights=TEXT)
