@@ -53,6 +53,7 @@ objective = Table(
     Column("permille", Integer, nullable=False),
     Column("agreed_at", BigInteger, nullable=False),
     comment="what was agreed with a platform where it is not the default (app/harvest/freshness.py)",
+    info={"tenant": True},
 )
 
 freshness_day = Table(
@@ -64,6 +65,7 @@ freshness_day = Table(
     Index("freshness_day_day", "day"),
     sqlite_with_rowid=False,
     comment="changes that became visible by feed and day of UTC+8, how many of them late and through whom; lag in seconds",
+    info={"tenant": True},
 )
 
 metric_total = Table(

@@ -154,7 +154,9 @@ def test_pictures_of_the_main_pages(browser: Any, hub: Served, pictures: Path | 
     }
     for lang, width, name in (("zh-CN", 1366, ""), ("en", 1366, "-en"), ("zh-CN", 390, "-phone")):
         height = 844 if width == 390 else 768
-        context = _context(browser, Served(base, hub.database, {}), lang, viewport={"width": width, "height": height})
+        context = _context(
+            browser, Served(base, hub.database, {}, ""), lang, viewport={"width": width, "height": height}
+        )
         page = context.new_page()
         for key, path in shown.items() if name == "" else (("wall", "/"),):
             page.goto(f"{base}{path}")
