@@ -32,7 +32,7 @@ class Worker:
     def __init__(self, engine: Engine, *, lease_s: int = 60, concurrency: int = 8, idle_s: float = 0.5) -> None:
         self.engine, self.lease_s, self.idle_s = engine, lease_s, idle_s
         self.on_report: Callable[[dict[str, Any]], None] | None = None
-        self._stop = threading.Event()
+        self.stopping = threading.Event()
         self._held: dict[str, Lease] = {}
         # Daemons: a slow answer must not keep a process from ending; nothing is stored after its lease is gone.
         self._threads = [
@@ -46,30 +46,26 @@ class Worker:
 
     def stop(self, patience_s: float = PATIENCE_S) -> None:
         """Hands the runs in progress over, as they are after their last stored page, and ends within `patience_s`."""
-        self._stop.set()
+        self.stopping.set()
         until = time.monotonic() + patience_s
         for lease in tuple(self._held.values()):
-            try:
-                with self.engine.database.write() as connection:
-                    leases.hand_over(connection, lease)
-            except OperationalError as failure:
-                log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
+            self._hand_over(lease)
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         name = owner()
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
                 if not self._one(name):
-                    self._stop.wait(self.idle_s)
+                    self.stopping.wait(self.idle_s)
             except (LeaseLost, OperationalError) as passing:
-                if not self._stop.is_set():
+                if not self.stopping.is_set():
                     log.warning("harvest.interrupted", error=str(passing)[:300])
-                self._stop.wait(self.idle_s)
+                self.stopping.wait(self.idle_s)
             except Exception:
                 log.exception("harvest.fault")
-                self._stop.wait(self.idle_s)
+                self.stopping.wait(self.idle_s)
 
     def _one(self, name: str) -> bool:
         with self.engine.database.write() as connection:
@@ -79,6 +75,10 @@ class Worker:
             feed = service.by_id(connection, lease.feed_id)
         self._held[name] = lease
         try:
+            # A claim may end after `stop` has looked for what is held: then nobody else will hand this one over.
+            if self.stopping.is_set():
+                self._hand_over(lease)
+                return False
             with heartbeat(self.engine.database, lease):
                 report = harvest(self.engine, lease, feed)
         finally:
@@ -86,6 +86,13 @@ class Worker:
         if self.on_report:
             self.on_report(report)
         return True
+
+    def _hand_over(self, lease: Lease) -> None:
+        try:
+            with self.engine.database.write() as connection:
+                leases.hand_over(connection, lease)
+        except OperationalError as failure:
+            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
 
 
 class heartbeat:
