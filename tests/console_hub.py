@@ -13,6 +13,8 @@ from sqlalchemy import update
 
 from app import schema
 from app.access import keys
+from app.console.formats import moment
+from app.console.pages.feed_actions import ACTIONS
 from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
@@ -48,6 +50,11 @@ class Served(NamedTuple):
     database: Database
     pages: dict[str, str]
     key: str
+
+    @property
+    def by(self) -> str:
+        """How the pages name who acts with this key."""
+        return f"key:{self.key[:11]}"
 
 
 def hostile(path: str) -> Answer:
@@ -109,6 +116,12 @@ def fill(hub: Hub) -> dict[str, str]:
         "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
         "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
+        "mapping": f"/feeds/{held}/mapping", "mapping json": f"/feeds/{held}/mapping?view=json", "no mapping": f"/feeds/{first}/mapping",
+        "native mapping": f"/feeds/{refusing}/mapping?entry=1",
+        **{f"{name} feed": f"/feeds/{held}/do/{name}" for name in ACTIONS}, "native reconcile": f"/feeds/{first}/do/reconcile",
+        **{f"hostile lineage {n}": f"/records/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
+        "lineage": "/records/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
+        "day of a platform": f"/runs?platform=P-440000-01&day={moment(at)[:10]}",
         "record": "/r/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
     }  # fmt: skip
 

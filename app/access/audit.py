@@ -42,6 +42,7 @@ class Act(StrEnum):
     PLATFORM_STATE = "platform.state"
     FEED_ADDED = "feed.added"
     FEED_STATE = "feed.state"
+    FEED_ASKED = "feed.asked"
     FEED_MAPPED = "feed.mapped"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"

@@ -67,7 +67,7 @@ def _environment() -> Environment:
         address=_address, asset=asset, classes=CLASSES, run_classes=RUN_CLASSES, languages=LANGUAGES, iso=iso,
         navigation=NAVIGATION, number=formats.number, percent=formats.percent, size=formats.size, moment=formats.moment,
         day=formats.day, date=formats.date, language_of=language_of, direction=direction, pretty=_pretty, compact=_compact, web=_web,
-        markdown=_markdown, region_name=region_name, region_path=region_path,
+        markdown=_markdown, visible=formats.pictures, region_name=region_name, region_path=region_path,
     )  # fmt: skip
     return made
 

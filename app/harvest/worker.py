@@ -15,7 +15,9 @@ from app.db import Database
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
+from app.harvest.runs import NOBODY, Asked
 from app.protocol.errors import Conflict, LeaseLost
+from app.protocol.words import Job
 
 log = structlog.get_logger()
 PATIENCE_S = 5.0  # what a stopping worker gives its threads; service managers kill after ten and more
@@ -80,7 +82,7 @@ class Worker:
                 self._hand_over(lease)
                 return False
             with heartbeat(self.engine.database, lease):
-                report = harvest(self.engine, lease, feed)
+                report = harvest(self.engine, lease, feed, *_wish(feed))
         finally:
             del self._held[name]
         if self.on_report:
@@ -93,6 +95,11 @@ class Worker:
                 leases.hand_over(connection, lease)
         except OperationalError as failure:
             log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
+
+
+def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:
+    """The job that a person asked for, else a harvest that nobody asked for."""
+    return (feed["wanted"], Asked(feed["wanted_by"], feed["wanted_why"])) if feed["wanted"] else (Job.HARVEST, NOBODY)
 
 
 class heartbeat:
@@ -128,4 +135,4 @@ def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 6
             raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}")
         feed = service.by_id(connection, feed["id"])
     with heartbeat(engine.database, lease):
-        return harvest(engine, lease, feed, job)
+        return harvest(engine, lease, feed, job, Asked("hutong"))

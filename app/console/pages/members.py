@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.catalogue.queries import tallies
+from app.console.pages.feed_actions import offers
 from app.db import now
 from app.feeds import leases
 from app.feeds import service as feeds
@@ -58,6 +59,7 @@ def feed(connection: Connection, feed_id: int) -> dict[str, Any]:
         "trend": trend(days.totals(connection, today, DAYS, [found["id"]]), today),
         "runs": runs.runs(connection, found["id"], 15),
         "refused": queries.by_rule(connection, feed_id=found["id"]),
+        "offers": offers(connection, found),
     }
 
 

@@ -129,12 +129,13 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
         "path": row.path.split(),
         "flags": row.flags.split(),
         "data": jsonld.script(jsonld.render(content, base=public_url)),
-        "run": _run(connection, row.run_id),
+        "run": known_run(connection, row.run_id),
     }
     return context, 200 if row.live else 410
 
 
-def _run(connection: Connection, run_id: int) -> int | None:
+def known_run(connection: Connection, run_id: int) -> int | None:
+    """A run's number where the run is still kept."""
     try:
         return int(runs.by_id(connection, run_id)["run"])
     except NotFound:

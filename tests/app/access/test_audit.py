@@ -229,6 +229,7 @@ def _everything(hub: Desk) -> None:
     feed = staff.post(
         "/api/v1/feeds", json=body | {"config": {"base_url": "https://e.example", "api_key": "s"}}
     ).json()["id"]
+    staff.post(f"/feeds/{feed}/do/harvest", data={"why": "new server"})
     staff.post(f"/api/v1/feeds/{feed}/pause")
     files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
     shelf = staff.post("/api/v1/feeds", json=files).json()["id"]

@@ -8,10 +8,12 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
-from app.console import page
+from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
+from app.console.pages import feed_actions
 from app.console.pages.records import FACETS
-from app.harvest.tables import COUNTS
+from app.harvest import explain
+from app.harvest.tables import ANSWERS, COUNTS
 from app.monitor.days import Outcome
 from app.monitor.states import State
 from app.protocol.words import LEVELS, Job, RunStatus
@@ -22,7 +24,11 @@ OPEN = {
     "nav.": [key for key, _ in page.NAVIGATION], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "rejected"], "removal.": ["absent", "explicit"],
+    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit"],
+    "act.": feed_actions.ACTIONS, "act_does.": feed_actions.ACTIONS, "answer.": ANSWERS, "mapping_source.": crosswalk.SOURCES,
+    "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
+    "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
+    "how.": ["default", "kept from the connector", explain.BY_TEXT, explain.LOST],
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
