@@ -13,7 +13,7 @@ import typer
 import uvicorn
 from rich.markup import escape
 
-from app import access_commands, looking, schema, watching
+from app import access_commands, enrol_commands, looking, schema, watching
 from app.access import keys
 from app.access.keyring import keyring
 from app.catalogue import queries, search
@@ -40,6 +40,7 @@ app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 access_commands.attach(app)
+enrol_commands.attach(app)
 app.add_typer(watching.alerts_app, name="alerts", help="incidents, and who is told of them")
 app.registered_commands += watching.commands.registered_commands
 app.registered_commands += looking.commands.registered_commands
