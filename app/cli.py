@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from app.commands import access, catalogue, feeds, harvesting, looking, platforms, running, watching
+from app.commands import access, catalogue, enrolment, feeds, harvesting, looking, platforms, running, watching
 from app.protocol.errors import BadRequest, HutongError
 from app.terminal import screen
 
@@ -17,6 +17,7 @@ app.add_typer(feeds.feed_app, name="feed", help="what platforms offer")
 app.add_typer(harvesting.held_app, name="held", help="removals that wait for a person")
 app.add_typer(watching.alerts_app, name="alerts", help="incidents, and who is told of them")
 access.attach(app)
+enrolment.attach(app)
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ from app.monitor import routes as monitoring
 from app.monitor.alerts import Watch
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
+from app.platforms import duties, line_routes, proof
+from app.platforms import routes as enrolment
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
@@ -80,7 +82,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         )  # fmt: skip
         if harvest:
             worker.start()
-        keeper = clerk.Clerk(database, app.state.gate)
+        keeper = clerk.Clerk(database, app.state.gate, lambda connection: duties.carry_out(connection, settings))
         keeper.start()
         if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
             watch.start()
@@ -101,10 +103,10 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (
-        access, uploads, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody, console,
-        actions, account,
-    ):  # fmt: skip
+    app.state.texts = proof.resolver(settings.dns_servers)
+    members = (access, enrolment, line_routes, uploads)
+    faces = (history, rest, vocab, ix, snapshots, oai, resourcesync)
+    for room in (*members, jobs, *faces, monitoring, everybody, console, actions, account):
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")

@@ -16,6 +16,7 @@ from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
 from app.harvest.runs import NOBODY, Asked
+from app.platforms import service as platforms
 from app.protocol.errors import Conflict, LeaseLost
 from app.protocol.words import Job
 
@@ -127,9 +128,11 @@ class heartbeat:
 
 
 def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 60) -> dict[str, Any]:
-    """Harvests one feed in the foreground. Raises Conflict while another worker holds it."""
+    """Harvests one feed in the foreground. Raises Conflict while another worker holds it or its platform is stopped."""
     with engine.database.write() as connection:
         feed = service.by_id(connection, reference)
+        if (state := platforms.by_code(connection, feed["platform"])["state"]) != "active":
+            raise Conflict(f"platform {feed['platform']} is {state}; only those in trial or online are harvested")
         lease = leases.claim(connection, feed["id"], owner(), lease_s)
         if lease is None:
             raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}")

@@ -1,1 +1,5 @@
-"""Who is in the federation: platforms, their level and region. Not their feeds."""
+"""Who is in the federation: platforms and vendors, how they came in and what keeps them in. Not their feeds.
+
+`stages` is the state machine as data; `applications` is the applicant's side, `moves` the hub's; `documents` and
+`proof` are what a move rests on; `lines`, `choices`, `gradings`, `notices` are what a member has to do with others.
+"""

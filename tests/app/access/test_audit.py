@@ -20,6 +20,7 @@ from app.harvest import brake
 from app.harvest.tables import held, run
 from app.platforms import service as platforms
 from tests.app.access.desk import PASSWORD, Desk
+from tests.app.platforms.office import Applicant, application
 
 RING = Keyring([b"test"])
 DAY = 86_400_000_000
@@ -250,6 +251,7 @@ def _everything(hub: Desk) -> None:
         }
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
+    _enrolled(hub, staff, hub.key_client(key))
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
@@ -257,6 +259,22 @@ def _everything(hub: Desk) -> None:
     staff.post("/api/v1/me/password", json={"old": PASSWORD, "new": "velvet-lantern-rice-14"})
     admin.post("/api/v1/people/wang/disable")
     admin.post("/api/v1/logout")
+
+
+def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:
+    """Each kind of thing that enrolment notes; the domain is proved by a TXT record."""
+    hub.platform("E-110000-01")
+    vendor = Applicant(hub, application())
+    hub.app.state.texts = lambda _: [f"hutong-challenge={vendor.challenge}"]
+    vendor.post("proof", {"by": "dns"})
+    vendor.attach()
+    grading = {"level": 3, "filing": "44010043001-23001", "expires_on": "2099-06-30"}
+    platform.post("/api/v1/platforms/P-440000-01/grading", json=grading)
+    staff.post("/api/v1/platforms/P-440000-01/line", json={"parent": None, "reason": "test"})
+    staff.post("/api/v1/choices", json={"platform": "E-110000-01", "region": "440000"})
+    body = {"title": "t", "body": "b", "platforms": ["P-440000-01"]}
+    notice = staff.post("/api/v1/notices", json=body).json()["id"]
+    platform.post(f"/api/v1/notices/{notice}/acknowledge", json={"platform": "P-440000-01"})
 
 
 def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> None:
