@@ -15,7 +15,7 @@ from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.scopes import Scope
 from app.catalogue.queries import head
-from app.console import account, actions
+from app.console import account, actions, alerts
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -103,7 +103,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (
         access, uploads, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody, console,
-        actions, account,
+        actions, alerts, account,
     ):  # fmt: skip
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
