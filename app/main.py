@@ -15,7 +15,7 @@ from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.scopes import Scope
 from app.catalogue.queries import head
-from app.console import account, actions
+from app.console import account, actions, alerts
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -35,6 +35,28 @@ from app.platforms import routes as enrolment
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
+
+# In the order in which an address is looked for; `/records/{id:path}` and its like come after what is more exact.
+ROOMS = (
+    access,
+    enrolment,
+    line_routes,
+    uploads,
+    jobs,
+    history,
+    rest,
+    vocab,
+    ix,
+    snapshots,
+    oai,
+    resourcesync,
+    monitoring,
+    everybody,
+    console,
+    actions,
+    alerts,
+    account,
+)
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -104,9 +126,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     app.state.texts = proof.resolver(settings.dns_servers)
-    members = (access, enrolment, line_routes, uploads)
-    faces = (history, rest, vocab, ix, snapshots, oai, resourcesync)
-    for room in (*members, jobs, *faces, monitoring, everybody, console, actions, account):
+    for room in ROOMS:
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")

@@ -21,6 +21,8 @@ from app.demo.faces import MAPPING, face
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.main import create
+from app.monitor import alert_routes
+from app.monitor.alerts import evaluate
 from app.platforms import service as platforms
 from app.protocol.canonical import canonical, content_hash
 from app.settings import Settings
@@ -107,13 +109,25 @@ def fill(hub: Hub) -> dict[str, str]:
         at = now(connection)
         long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
         connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
+        alert_routes.add(
+            connection,
+            name="值班<script>window.harmed=1</script>",
+            kind="mail",
+            to=["duty@example.edu.cn"],
+            quiet="22:00-07:00",
+        )
+        alert_routes.add(
+            connection, name="bot", kind="wecom", url="https://bot.example/hook?key=k", rules=["failing", "disk"]
+        )
+    evaluate(hub.database, Path("/"))
     return {
         "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
         "runs": "/runs", "run": f"/runs/{failed}", "good run": "/runs/1", "quarantine": "/quarantine",
         "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
         "held change": "/held/1", "search": "/search", "coverage": "/coverage", "hostile search": "/search?platform=E-110000-66",
-        "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
+        "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system", "alerts": "/alerts?state=all",
+        "suspend platform": "/platforms/P-440000-01/do/suspend",
         "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
         "mapping": f"/feeds/{held}/mapping", "mapping json": f"/feeds/{held}/mapping?view=json", "no mapping": f"/feeds/{first}/mapping",

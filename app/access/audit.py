@@ -54,6 +54,8 @@ class Act(StrEnum):
     FEED_MAPPED = "feed.mapped"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
+    INCIDENT_TAKEN = "incident.taken"
+    ALERT_ROUTE = "alert.route"
     AUDIT_PURGED = "audit.purged"
 
 

@@ -9,7 +9,7 @@ from app.access.door import principal_of, requires
 from app.access.scopes import Scope
 from app.console.form import Posted
 from app.console.page import Page, PageRoute
-from app.console.pages import feed_actions, held, mapping
+from app.console.pages import feed_actions, held, mapping, platform_actions
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import quarantine, runs
@@ -45,6 +45,13 @@ def decide(connection: Tx, form: Posted, held_id: int, decision: Literal["approv
     """Carries removals out or keeps the records; back to the page, which says what was decided, by whom and why."""
     held.decide(connection, held_id, decision, form)
     return RedirectResponse(f"/held/{held_id}", 303)
+
+
+@router.post("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_WRITE)])
+def act_on_platform(connection: Tx, form: Posted, code: str, action: str) -> Response:
+    """Suspends a platform or lets it go on."""
+    platform_actions.act(connection, code, action, form)
+    return RedirectResponse(f"/platforms/{code}", 303)
 
 
 @router.post("/feeds/{feed_id}/mapping", dependencies=[requires(Scope.FEEDS_MANAGE)])

@@ -9,7 +9,19 @@ from app.access.door import public, requires
 from app.access.scopes import Scope
 from app.console import live
 from app.console.page import Page, PageRoute
-from app.console.pages import feed_actions, held, lineage, lists, mapping, members, records, wall, work
+from app.console.pages import (
+    audit,
+    feed_actions,
+    held,
+    lineage,
+    lists,
+    mapping,
+    members,
+    platform_actions,
+    records,
+    wall,
+    work,
+)
 from app.monitor.problems import problems
 from app.monitor.system import system
 from app.protocol.errors import NotFound
@@ -34,6 +46,12 @@ def list_platforms(view: Page, connection: Reading, query: Annotated[lists.Narro
 def show_platform(view: Page, connection: Reading, code: str) -> Response:
     """One platform."""
     return view.page("platform.html", members.platform(connection, code))
+
+
+@router.get("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_READ)])
+def confirm_on_platform(view: Page, connection: Reading, code: str, action: str) -> Response:
+    """What an action will do to a platform, before it is done."""
+    return view.page("platform_action.html", platform_actions.confirmation(connection, code, action))
 
 
 @router.get("/feeds", dependencies=[requires(Scope.OPS_READ)])
@@ -119,6 +137,12 @@ def show_lineage(view: Page, connection: Reading, id: str) -> Response:
 def show_system(view: Page, connection: Reading) -> Response:
     """The hub itself."""
     return view.page("system.html", {"system": system(connection, view.settings.data_dir)})
+
+
+@router.get("/audit", dependencies=[requires(Scope.AUDIT_READ)])
+def search_audit(view: Page, connection: Reading, query: Annotated[audit.AuditFilter, Query()]) -> Response:
+    """Who did what, for the auditor."""
+    return view.page("audit.html", audit.chain(connection, query))
 
 
 @router.get("/problems/{kind}", dependencies=[public()])

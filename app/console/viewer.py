@@ -9,19 +9,21 @@ from app.access.scopes import Scope
 
 
 class Viewer(NamedTuple):
-    """`reads`: may see what happens in the hub. `manages`: may run, pause and map feeds. `decides`: may approve and
-    reject held changes. Shown actions that a viewer may not take are disabled, with why. `name` stands beside what was
+    """`reads`: may see what happens in the hub, `whole`: in all of it. `manages`: may run, pause and map feeds. `decides`: may approve and
+    reject held changes. `audits`: may search the audit chain. Shown actions that a viewer may not take are disabled, with why. `name` stands beside what was
     decided and is empty for an anonymous visitor; `token` goes into forms."""
 
     name: str
     person: bool
     reads: bool
+    whole: bool
     manages: bool
     decides: bool
+    audits: bool
     token: str
 
 
-NOBODY = Viewer("", False, False, False, False, "")
+NOBODY = Viewer("", False, False, False, False, False, False, "")
 
 
 def viewer(request: Request) -> Viewer:
@@ -30,5 +32,7 @@ def viewer(request: Request) -> Viewer:
         return NOBODY
     who = principal_of(request)
     name = "" if who.name == "anonymous" else who.said
-    reads, manages, decides = (who.has(scope) for scope in (Scope.OPS_READ, Scope.FEEDS_MANAGE, Scope.OPS_WRITE))
-    return Viewer(name, bool(who.session), reads, manages, decides, token_of(request))
+    return Viewer(
+        name, bool(who.session), who.has(Scope.OPS_READ), who.rows.everything, who.has(Scope.FEEDS_MANAGE),
+        who.has(Scope.OPS_WRITE), who.has(Scope.AUDIT_READ), token_of(request),
+    )  # fmt: skip

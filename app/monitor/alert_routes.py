@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
+from app.access.audit import Act, note
 from app.db import now, plain
 from app.harvest.guard import parse_url
 from app.monitor.causes import Rule
@@ -53,6 +54,7 @@ def add(
         "created_at": now(connection),
     }  # fmt: skip
     number = connection.execute(alert_route.insert().returning(alert_route.c.id), row).scalar_one()
+    _noted(connection, number, "added", name=name, kind=kind)
     made = {"key": secret["key"]} if kind == "webhook" and not key else {}
     return {**by_id(connection, number), **made}
 
@@ -144,14 +146,21 @@ def move(connection: Connection, route_id: int, state: str) -> dict[str, Any]:
     if state not in STATES:
         raise BadRequest(f"a route is {' or '.join(STATES)}")
     connection.execute(update(alert_route).where(alert_route.c.id == route_id).values(state=state))
-    return by_id(connection, route_id)
+    found = by_id(connection, route_id)
+    _noted(connection, route_id, state)
+    return found
 
 
 def remove(connection: Connection, route_id: int) -> None:
     """Forgets a route, its secret and what it has not been told. Raises NotFound."""
-    by_id(connection, route_id)
+    found = by_id(connection, route_id)
     connection.execute(delete(notice).where(notice.c.route_id == route_id))
     connection.execute(delete(alert_route).where(alert_route.c.id == route_id))
+    _noted(connection, route_id, "removed", name=found["name"])
+
+
+def _noted(connection: Connection, route_id: int, state: str, **more: Any) -> None:
+    note(connection, Act.ALERT_ROUTE, f"alert-route:{route_id}", state=state, **more)
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
 from app.harvest.tables import held, run
+from app.monitor.causes import Cause, Rule
+from app.monitor.incidents import reconcile
 from app.platforms import service as platforms
 from tests.app.access.desk import PASSWORD, Desk
 from tests.app.platforms.office import Applicant, application
@@ -231,6 +233,10 @@ def _everything(hub: Desk) -> None:
         "/api/v1/feeds", json=body | {"config": {"base_url": "https://e.example", "api_key": "s"}}
     ).json()["id"]
     staff.post(f"/feeds/{feed}/do/harvest", data={"why": "new server"})
+    staff.post("/alerts/routes", data={"name": "duty", "kind": "mail", "to": "duty@example.edu.cn"})
+    with hub.database.write() as connection:
+        reconcile(connection, [Cause("disk", Rule.DISK, "hub", "little is left")])
+    staff.post("/alerts/1/ack", data={"why": "a larger one is ordered"})
     staff.post(f"/api/v1/feeds/{feed}/pause")
     files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
     shelf = staff.post("/api/v1/feeds", json=files).json()["id"]

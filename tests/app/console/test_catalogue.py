@@ -10,11 +10,15 @@ from jinja2 import Environment, nodes
 
 from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
-from app.console.pages import feed_actions
+from app.console.pages import feed_actions, platform_actions
 from app.console.pages.records import FACETS
 from app.harvest import explain
 from app.harvest.tables import ANSWERS, COUNTS
+from app.harvest.totals import BLAMES
+from app.monitor.causes import Rule
+from app.monitor.courier import KINDS
 from app.monitor.days import Outcome
+from app.monitor.objectives import Standing
 from app.monitor.states import State
 from app.protocol.words import LEVELS, Job, RunStatus
 
@@ -29,6 +33,9 @@ OPEN = {
     "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
     "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
     "how.": ["default", "kept from the connector", explain.BY_TEXT, explain.LOST],
+    "alerts_shown.": ["open", "resolved", "all"], "alert_kind.": KINDS, "alert_when.": list(Rule), "blame.": BLAMES,
+    "promise_standing.": list(Standing), "key_state.": ["live", "suspended", "expired", "revoked"],
+    "platform_act.": list(platform_actions.STATES), "platform_act_does.": list(platform_actions.STATES),
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
