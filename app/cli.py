@@ -13,7 +13,7 @@ import typer
 import uvicorn
 from rich.markup import escape
 
-from app import access_commands, looking, schema, watching
+from app import access_commands, looking, reporting, schema, watching
 from app.access import keys
 from app.access.keyring import keyring
 from app.catalogue import queries, search
@@ -22,7 +22,7 @@ from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
 from app.harvest.discovery import configured, kinds, mapped, masked
 from app.harvest.worker import Worker, harvest_now
-from app.main import courier, create, engine
+from app.main import chores, courier, create, engine
 from app.monitor import status
 from app.monitor.alerts import Watch
 from app.platforms import service as platforms
@@ -42,6 +42,8 @@ app.add_typer(held_app, name="held", help="removals that wait for a person")
 access_commands.attach(app)
 app.add_typer(watching.alerts_app, name="alerts", help="incidents, and who is told of them")
 app.registered_commands += watching.commands.registered_commands
+app.add_typer(reporting.digest_app, name="digest", help="a platform's week, and who is sent it")
+app.registered_commands += reporting.commands.registered_commands
 app.registered_commands += looking.commands.registered_commands
 feed_app.registered_commands += looking.feed_commands.registered_commands
 STARTUP_S = 120  # a process that says nothing for so long is replaced; a loaded machine needs a while to import us
@@ -104,7 +106,11 @@ def worker(concurrency: int = 64) -> None:
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
-    watch = Watch(database, courier(settings), settings.data_dir, every_s=settings.alert_every_s)
+    made_courier = courier(settings)
+    watch = Watch(
+        database, made_courier, settings.data_dir, every_s=settings.alert_every_s,
+        chores=chores(settings, database, made_courier),
+    )  # fmt: skip
     made.start()
     if settings.alert_every_s:
         watch.start()

@@ -45,6 +45,7 @@ class Act(StrEnum):
     FEED_MAPPED = "feed.mapped"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
+    DIGEST_READERS = "digest.readers"
     AUDIT_PURGED = "audit.purged"
 
 

@@ -10,13 +10,14 @@ from app.access.scopes import Scope
 
 class Viewer(NamedTuple):
     """`reads`: may see what happens in the hub. `decides`: may approve and reject held changes; shown actions that a
-    viewer may not take are disabled, with why. `name` is empty for an anonymous visitor; `token` goes into forms."""
+    viewer may not take are disabled, with why; `manages`: feeds of one's own and who is told of them. `name` is empty for an anonymous visitor; `token` goes into forms."""
 
     name: str
     person: bool
     reads: bool
     decides: bool
     token: str
+    manages: bool = False
 
 
 NOBODY = Viewer("", False, False, False, "")
@@ -29,4 +30,4 @@ def viewer(request: Request) -> Viewer:
     who = principal_of(request)
     name = "" if who.name == "anonymous" else who.name.removeprefix("person:")
     may = (who.has(Scope.OPS_READ), who.has(Scope.OPS_WRITE))
-    return Viewer(name, bool(who.session), *may, token_of(request))
+    return Viewer(name, bool(who.session), *may, token_of(request), who.has(Scope.FEEDS_MANAGE))
