@@ -28,5 +28,7 @@ def letter(digest: Digest, lang: str, settings: Settings) -> Letter:
 def context(digest: Digest, settings: Settings) -> dict[str, Any]:
     """What the letter and its page are drawn from."""
     begin, end = formats.date(digest.monday), formats.date(digest.monday + 6)
-    return {"digest": digest, "week": week_name(digest.monday), "begin": begin, "end": end, "settings": settings,
+    week = week_name(digest.monday)
+    page = f"/platforms/{digest.platform}/digest?week={week}"
+    return {"digest": digest, "week": week, "page": page, "begin": begin, "end": end, "settings": settings,
             "url": settings.public_url.rstrip("/"), "clean": clean}  # fmt: skip

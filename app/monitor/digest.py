@@ -23,7 +23,7 @@ from app.protocol.errors import BadRequest
 SUMS: Final = ("created", "changed", "tombstoned", "rejected", "seen", "runs", "failed")
 RULES: Final = 12  # rules that are named, the most refused first
 _EPOCH: Final = date(1970, 1, 1)
-_WEEK: Final = re.compile(r"(\d{4})-W(\d{2})\Z")
+_WEEK: Final = re.compile(r"([0-9]{4})-W([0-9]{2})\Z")
 
 
 class Act(StrEnum):

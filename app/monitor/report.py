@@ -29,7 +29,7 @@ from app.protocol.errors import BadRequest
 from app.protocol.vocab import province_of
 
 _EPOCH: Final = date(1970, 1, 1)
-_MONTH: Final = re.compile(r"(\d{4})-(\d{2})\Z")
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})\Z")
 _DAY_US: Final = 86_400_000_000
 _EIGHT_HOURS: Final = 8 * 3_600_000_000
 RUNS: Final = ("runs", "failed", "seen", "created", "changed", "tombstoned", "rejected")
