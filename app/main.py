@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,10 +16,11 @@ from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.scopes import Scope
 from app.catalogue.queries import head
-from app.console import account, actions, alerts
+from app.console import account, actions, alerts, bulletin, reports
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
+from app.console.letters import writer
 from app.console.page import STATIC
 from app.db import Database
 from app.feeds import routes as uploads
@@ -26,8 +28,10 @@ from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
+from app.monitor import board_routes, letters
 from app.monitor import routes as monitoring
-from app.monitor.alerts import Watch
+from app.monitor.alerts import Chore, Watch
+from app.monitor.board import Board
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
 from app.platforms import duties, line_routes, proof
@@ -56,6 +60,7 @@ ROOMS = (
     actions,
     alerts,
     account,
+    reports,
 )
 
 
@@ -83,6 +88,11 @@ def courier(settings: Settings) -> Courier:
     return Courier(fetcher, mail, sender, settings.platform_name, settings.public_url, settings.locale)
 
 
+def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]:
+    """What the process that holds the watch does beside alerts: the weekly digests."""
+    return [partial(letters.deliver, database, made, writer(settings))]
+
+
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
@@ -100,7 +110,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         app.state.courier = courier(settings)
         watch = Watch(
             database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
-            each=lambda: counts.flush(database),
+            each=lambda: counts.flush(database), chores=chores(settings, database, app.state.courier),
         )  # fmt: skip
         if harvest:
             worker.start()
@@ -123,11 +133,14 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    app.state.board = Board(database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     app.state.texts = proof.resolver(settings.dns_servers)
     for room in ROOMS:
         app.include_router(room.router)
+    for room in (board_routes, bulletin):
+        app.include_router(room.router, dependencies=[public() if settings.public_status else signed_in()])
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     docs: bool = True
+    public_status: bool = True
     harvest: bool = True
     parsers: int = Field(default=0, ge=0, le=64)
     harvest_threads: int = Field(default=8, ge=1, le=256)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from sqlalchemy import update
 from app import schema
 from app.access import keys
 from app.console.formats import moment
+from app.console.page import PageRoute
 from app.console.pages.feed_actions import ACTIONS
 from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
@@ -46,12 +48,16 @@ HARM = (
 
 
 class Served(NamedTuple):
-    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides."""
+    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides.
+
+    `templates` are the page routes of the app, so that a page without an address here is found.
+    """
 
     url: str
     database: Database
     pages: dict[str, str]
     key: str
+    templates: frozenset[str] = frozenset()
 
     @property
     def by(self) -> str:
@@ -126,9 +132,13 @@ def fill(hub: Hub) -> dict[str, str]:
         "runs": "/runs", "run": f"/runs/{failed}", "good run": "/runs/1", "quarantine": "/quarantine",
         "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
         "held change": "/held/1", "search": "/search", "coverage": "/coverage", "hostile search": "/search?platform=E-110000-66",
+        "coverage of a subject": "/coverage?subject=14", "status": "/status", "status narrowed": "/status?word=interrupted&level=P",
+        "platform's status": "/status/P-650000-01", "hostile status": "/status/P-540000-01", "digest": "/platforms/P-440000-01/digest",
+        "hostile digest": "/platforms/P-540000-01/digest", "report": "/report", "feeds in trouble": "/feeds?state=failing",
         "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system", "alerts": "/alerts?state=all",
         "suspend platform": "/platforms/P-440000-01/do/suspend",
         "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
+        "report so far": f"/report?month={datetime.now(UTC):%Y-%m}",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
         "mapping": f"/feeds/{held}/mapping", "mapping json": f"/feeds/{held}/mapping?view=json", "no mapping": f"/feeds/{first}/mapping",
         "native mapping": f"/feeds/{refusing}/mapping?entry=1",
@@ -140,6 +150,23 @@ def fill(hub: Hub) -> dict[str, str]:
     }  # fmt: skip
 
 
+# Page routes that answer no page, or only to who is signed in (tests/app/access/test_pages.py opens those).
+NO_PAGES = {
+    "/account", "/events", "/search.atom", "/report.csv", "/status/{code}/badge.svg", "/platforms/{code}/digest.html",
+}  # fmt: skip
+
+
+def templates(app: Any) -> frozenset[str]:
+    """The routes of the app that answer GET with a page for people."""
+    found = set()
+    for route in app.routes:
+        for one in route.effective_candidates() if hasattr(route, "effective_candidates") else [route]:
+            original = getattr(one, "original_route", one)
+            if isinstance(original, PageRoute) and "GET" in one.methods:
+                found.add(one.path)
+    return frozenset(found - NO_PAGES)
+
+
 @contextmanager
 def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     """The hub, listening."""
@@ -149,14 +176,15 @@ def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     pages = fill(Hub(database)) if filled else {"wall": "/"}
     with database.write() as connection:
         key = keys.issue(connection, None).key
-    server = uvicorn.Server(
-        uvicorn.Config(create(settings, harvest=False), port=0, log_level="critical", timeout_graceful_shutdown=1)
-    )
+    app = create(settings, harvest=False)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key)
+    yield Served(
+        f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key, templates(app)
+    )
     server.should_exit = True
     thread.join()
     database.close()

@@ -56,6 +56,7 @@ class Act(StrEnum):
     HELD_DECIDED = "held.decided"
     INCIDENT_TAKEN = "incident.taken"
     ALERT_ROUTE = "alert.route"
+    DIGEST_READERS = "digest.readers"
     AUDIT_PURGED = "audit.purged"
 
 

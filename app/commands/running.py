@@ -15,7 +15,7 @@ from app import schema
 from app.access import keys
 from app.demo.show import show as show_demo
 from app.harvest.worker import Worker
-from app.main import courier, create, engine
+from app.main import chores, courier, create, engine
 from app.monitor.alerts import Watch
 from app.settings import Settings
 from app.terminal import Json, opened, screen
@@ -64,7 +64,9 @@ def worker(concurrency: int = 64) -> None:
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
-    watch = Watch(database, courier(settings), settings.data_dir, every_s=settings.alert_every_s)
+    letters = courier(settings)
+    tasks = chores(settings, database, letters)
+    watch = Watch(database, letters, settings.data_dir, every_s=settings.alert_every_s, chores=tasks)
     made.start()
     if settings.alert_every_s:
         watch.start()

@@ -18,6 +18,11 @@ def number(value: float | None) -> str:
     return "—" if value is None else f"{value:,}"
 
 
+def signed(value: float) -> str:
+    """With its sign; the minus as wide as the plus."""
+    return f"+{value:,}" if value > 0 else f"{value:,}".replace("-", "−")
+
+
 def percent(part: float, whole: float) -> str:
     """A share with one decimal below ten; a dash of nothing."""
     if not whole:

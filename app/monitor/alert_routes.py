@@ -47,7 +47,7 @@ def add(
         if rule not in set(Rule):
             raise BadRequest(f"there is no rule {rule!r}; there are {', '.join(Rule)}")
     _room(connection, name)
-    secret = {"to": _recipients(to)} if kind == "mail" else _address(kind, url, key)
+    secret = {"to": recipients(to)} if kind == "mail" else _address(kind, url, key)
     row = {
         "name": name, "kind": kind, "target": _target(secret), "secret": orjson.dumps(secret).decode(),
         "rules": orjson.dumps(list(rules)).decode(), "quiet": checked_quiet(quiet), "state": "active",
@@ -69,7 +69,8 @@ def _room(connection: Connection, name: str) -> None:
         raise Conflict(f"there are {ROUTES} routes already: remove one")
 
 
-def _recipients(to: Sequence[str]) -> list[str]:
+def recipients(to: Sequence[str]) -> list[str]:
+    """Addresses as they are stored. Raises BadRequest for none, for too many, for what is no mail address."""
     if not 1 <= len(to) <= RECIPIENTS:
         raise BadRequest(f"a mail route has 1 to {RECIPIENTS} recipients (`to`)")
     for text in to:

@@ -19,7 +19,7 @@ from app.monitor import status as monitor
 from app.platforms import service as platforms
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, NotFound
-from app.web import Config, Reading, Tx, json, seal, unseal
+from app.web import Config, Reading, Tx, json, packed, seal, unseal
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -265,9 +265,9 @@ def stats(connection: Reading) -> Response:
 
 
 @router.get("/status", dependencies=[requires(Scope.OPS_READ)])
-def show_status(connection: Reading) -> Response:
+def show_status(request: Request, connection: Reading) -> Response:
     """The wall for programs: every feed with its word, groups by level and province, the figures."""
-    return json(monitor.document(connection))
+    return packed(request, json(monitor.document(connection)))
 
 
 def _before(secret: bytes, kind: str, cursor: str) -> int | None:

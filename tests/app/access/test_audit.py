@@ -258,6 +258,8 @@ def _everything(hub: Desk) -> None:
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
     _enrolled(hub, staff, hub.key_client(key))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
