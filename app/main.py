@@ -13,6 +13,7 @@ from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
+from app.access.quotas import Buckets
 from app.access.scopes import Scope
 from app.catalogue.queries import head
 from app.console import account
@@ -103,7 +104,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    app.state.texts = proof.resolver(settings.dns_servers)
+    app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
     members, faces = (access, enrolment, line_routes, uploads), (history, rest, vocab, ix, snapshots, oai, resourcesync)
     for room in (*members, jobs, *faces, monitoring, everybody, console, account):
         app.include_router(room.router)

@@ -1,17 +1,13 @@
 """What falls due by itself: announced moves, gradings that end, applications that nobody submits. Run hourly."""
 
-from typing import Final
-
 from sqlalchemy import Connection, select
 
 from app.access.principal import narrowed
 from app.db import now
 from app.platforms import gradings, moves
-from app.platforms.stages import Stage, Verdict
+from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, Verdict
 from app.platforms.tables import enrolment
 from app.settings import Settings
-
-FORGOTTEN_DAYS: Final = 30
 
 
 def carry_out(connection: Connection, settings: Settings) -> dict[str, int]:
@@ -30,7 +26,7 @@ def _announced(connection: Connection) -> int:
 
 
 def _forgotten(connection: Connection) -> int:
-    before = now(connection) - FORGOTTEN_DAYS * moves.DAY_US
+    before = now(connection) - FORGOTTEN_DAYS * DAY_US
     query = select(enrolment).where(enrolment.c.stage == Stage.APPLIED, enrolment.c.moved_at < before)
     rows = connection.execute(narrowed(query)).all()
     for row in rows:
