@@ -17,9 +17,10 @@ from app.access.principal import narrowed
 from app.access.quotas import Buckets, Rate
 from app.clock import ticks
 from app.db import Database, now
+from app.platforms.history import record
 from app.platforms.once import own_domain
 from app.platforms.queries import enrolment_of
-from app.platforms.stages import Stage, named
+from app.platforms.stages import Stage, Verdict, named
 from app.platforms.tables import enrolment
 from app.protocol.connector import Request
 from app.protocol.errors import BadRequest, Conflict, PeerError
@@ -71,6 +72,7 @@ def _proved(connection: Connection, reference: str, before: Any, by: str) -> dic
     at = now(connection)
     mine = update(enrolment).where(enrolment.c.id == row.id).values(proved_at=at, proved_by=by)
     connection.execute(narrowed(mine))
+    record(connection, row.id, Verdict.PROVED, row.stage, row.stage, f"{row.domain}: {by}", ())
     note(connection, Act.DOMAIN_PROVED, row.id, domain=row.domain, by=by)
     return {"domain": row.domain, "proved_by": by, "proved_at": at}
 

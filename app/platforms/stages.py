@@ -34,6 +34,7 @@ class Verdict(StrEnum):
     ANNOUNCED = "announced"
     WITHDRAWN = "withdrawn"
     AMENDED = "amended"
+    PROVED = "proved"
 
 
 class Kind(StrEnum):
@@ -62,7 +63,7 @@ FORGOTTEN_DAYS: Final = 30
 DAY_US: Final = 86_400_000_000
 
 EVIDENCE: Final = {Stage.CONFORMANCE: ("validation",), Stage.TRIAL: ("conformance", "validation")}
-"""Kinds of document, one of which a move to this stage rests on."""
+"""Kinds of document, one of which a move to this stage must rest on."""
 
 
 def turn(stage: Stage) -> str | None:

@@ -32,6 +32,7 @@ def test_a_vendor_comes_from_the_application_to_online_and_every_step_is_on_reco
     steps = [(s["from_stage"], s["to_stage"], s["verdict"], s["by"].split(":")[0]) for s in vendor.shown()["steps"]]
     assert steps == [
         ("", "applied", "moved", "anonymous"),
+        ("applied", "applied", "proved", "key"),
         ("applied", "review", "moved", "key"),
         ("review", "sandbox", "moved", "person"),
         ("sandbox", "conformance", "moved", "key"),
@@ -104,6 +105,15 @@ def test_a_step_rests_on_evidence(hub: Desk) -> None:
         paper = vendor.attach("conformance", b"all levels passed").json()["sha256"]
         decide(wang, code, "approve", rests_on=[paper])
         assert vendor.shown()["steps"][-1]["rests_on"] == [paper]
+
+
+def test_a_review_rests_on_the_papers_that_were_there(hub: Desk) -> None:
+    wang = hub.person("wang", "operator")
+    with proved(hub) as vendor:
+        vendor.attach("licence", b"unreadable")
+        papers = [vendor.attach("licence", b"licence").json()["sha256"], vendor.attach("other", b"x").json()["sha256"]]
+        in_sandbox(hub, vendor, wang)
+    assert [step["rests_on"] for step in vendor.shown()["steps"]][-2:] == [sorted(papers), sorted(papers)]
 
 
 def test_an_unproved_domain_is_not_submitted(hub: Desk) -> None:
