@@ -14,6 +14,7 @@ from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
+from app.access.quotas import Buckets
 from app.access.scopes import Scope
 from app.catalogue.queries import head
 from app.console import account, actions, alerts, bulletin, reports
@@ -136,7 +137,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.state.board = Board(database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    app.state.texts = proof.resolver(settings.dns_servers)
+    app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
     for room in ROOMS:
         app.include_router(room.router)
     for room in (board_routes, bulletin):

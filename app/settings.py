@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     enrol_two_people: str = Field(default="trial", pattern=r"^((sandbox|trial|online)(,(sandbox|trial|online))*)?$")
     enrol_grace_days: int = Field(default=30, ge=0, le=3650)
     enrol_waiting: int = Field(default=1000, ge=1)
+    enrol_per_day: int = Field(default=20, ge=1)
+    enrol_agreement_url: str = ""
     dns_servers: str = ""
     grading_warn_days: str = Field(default="90,30,7", pattern=r"^\d{1,4}(,\d{1,4})*$")
     grading_expired: str = Field(default="warn", pattern="^(warn|suspend)$")

@@ -9,7 +9,19 @@ import typer
 from pydantic import ValidationError
 
 from app.main import engine
-from app.platforms import applications, choices, documents, duties, gradings, lines, moves, notices, proof, queries
+from app.platforms import (
+    applications,
+    choices,
+    credentials,
+    documents,
+    duties,
+    gradings,
+    lines,
+    moves,
+    notices,
+    proof,
+    queries,
+)
 from app.platforms.schemas import Application, Submission
 from app.protocol.errors import BadRequest
 from app.terminal import Json, document, opened, show
@@ -47,6 +59,15 @@ def _application(text: str) -> Application:
     except ValidationError as error:
         wrong = "; ".join(f"{'/'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BadRequest(f"the application is wrong: {wrong}") from None
+
+
+@enrol_app.command("amend")
+def enrol_amend(reference: str, application: Annotated[str, typer.Argument(help="JSON or @FILE")]) -> None:
+    """Put a draft right before it is submitted."""
+    settings, database = opened()
+    asked = _application(application)
+    with database.write() as connection:
+        applications.amend(connection, reference, asked, settings)
 
 
 @enrol_app.command("list")
@@ -96,10 +117,10 @@ def enrol_submit(reference: str, note: str = "", application: str | None = None)
 
 @enrol_app.command("credential")
 def enrol_credential(reference: str) -> None:
-    """A key of the platform for its stage; shown once."""
+    """A key for the stage: test, sandbox or main; shown once."""
     _, database = opened()
     with database.write() as connection:
-        _told(applications.credential(connection, reference))
+        _told(credentials.credential(connection, reference))
 
 
 @enrol_app.command("withdraw")

@@ -82,6 +82,12 @@ def feed_pause(feed: str) -> None:
     _move(feed, "paused")
 
 
+@feed_app.command("suspend")
+def feed_suspend(feed: str, reason: Annotated[str, typer.Option(help="told to the platform")] = "") -> None:
+    """Stop harvesting until the hub lets it go on; the platform cannot."""
+    _move(feed, "suspended", reason)
+
+
 @feed_app.command("resume")
 def feed_resume(feed: str) -> None:
     """Harvest again, now."""
@@ -94,10 +100,10 @@ def feed_retire(feed: str) -> None:
     _move(feed, "retired")
 
 
-def _move(feed: str, state: str) -> None:
+def _move(feed: str, state: str, reason: str = "") -> None:
     _, database = opened()
     with database.write() as connection:
-        feeds.transition(connection, feeds.by_id(connection, feed)["id"], state)
+        feeds.transition(connection, feeds.by_id(connection, feed)["id"], state, reason)
 
 
 @feed_app.command("remap")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -12,11 +12,14 @@ from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
 from app.access.principal import Statement, acting, narrowed
+from app.access.scopes import Scope
 from app.db import now, plain
 from app.feeds.tables import feed
+from app.platforms import notices
 from app.platforms import service as platforms
-from app.protocol.errors import BadRequest, Conflict, NotFound
+from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 
+SUSPENDED: Final = "suspended"
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -81,7 +84,15 @@ def _host(config: dict[str, Any]) -> str:
 
 
 def transition(connection: Connection, feed_id: int, state: str, why: str = "") -> None:
-    """`active`, `paused` or `retired`, who says so and why; moving the fence stops a running harvest within one page."""
+    """`active`, `paused`, `suspended` or `retired`, who says so and why; moving the fence stops a harvest within one page.
+
+    A feed that the hub suspended is let go on by the hub alone. Raises Forbidden (`enrol.feed_suspended`).
+    """
+    row = by_id(connection, feed_id)
+    if SUSPENDED in (state, row["state"]) and not acting(connection).has(Scope.OPS_WRITE):
+        error = Forbidden("a feed is suspended, and let go on, by the hub's operator")
+        error.kind = "enrol.feed_suspended"
+        raise error
     values: dict[str, Any] = {"state": state, "state_by": acting(connection).said[:100], "state_why": why}
     if state != "active":
         values |= {"fence": feed.c.fence + 1, "lease_until": 0, "lease_owner": None}
@@ -91,6 +102,9 @@ def transition(connection: Connection, feed_id: int, state: str, why: str = "") 
     if not connection.execute(statement).rowcount:
         raise NotFound(f"there is no feed {feed_id}")
     note(connection, Act.FEED_STATE, owner(feed_id), state=state, why=why)
+    if state == SUSPENDED:
+        title = f"已暂停资源源 feed suspended: {row['platform']}/{row['key']}"
+        notices.send(connection, title, why or "–", [row["platform"]])
 
 
 def ask(connection: Connection, feed_id: int, job: str, why: str = "") -> None:

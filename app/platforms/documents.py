@@ -24,6 +24,9 @@ KINDS: Final = ("licence", "agreement", "grading", "conformance", "report", "oth
 VALIDATION: Final = "validation"
 BYTES: Final = 16 << 20
 MOST: Final = 200
+BYTES_UNPROVED: Final = 8 << 20
+"""In all, before the domain is proved: whoever applies is nobody yet."""
+BYTES_IN_ALL: Final = 256 << 20
 _UNPRINTED = re.compile(r"[^\w.()\[\] +@=,-]")
 
 
@@ -36,8 +39,7 @@ def keep(
         raise BadRequest(f"kind: one of {', '.join(KINDS)}; validation reports are written by the hub itself")
     if not content:
         raise BadRequest("the document is empty")
-    if len(queries.documents(connection, row.id)) >= MOST:
-        raise named(Conflict(f"an enrolment keeps {MOST} documents at most"), "enrol.documents")
+    _room(row, queries.documents(connection, row.id), len(content))
     found = {
         "enrolment": row.id, "kind": kind, "name": _UNPRINTED.sub("_", Path(name).name)[:255] or "document",
         "sha256": _written(folder, content), "bytes": len(content), "by": acting(connection).name, "at": now(connection),
@@ -45,6 +47,15 @@ def keep(
     number = connection.execute(document.insert().returning(document.c.id), found).scalar_one()
     note(connection, Act.DOCUMENT_KEPT, row.code or row.id, sha256=found["sha256"], kind=kind)
     return {"id": number, **found}
+
+
+def _room(row: Any, kept: list[dict[str, Any]], size: int) -> None:
+    if len(kept) >= MOST:
+        raise named(Conflict(f"an enrolment keeps {MOST} documents at most"), "enrol.documents")
+    limit = BYTES_IN_ALL if row.proved_at or row.code else BYTES_UNPROVED
+    if sum(one["bytes"] for one in kept) + size > limit:
+        until = "" if limit == BYTES_IN_ALL else " before its domain is proved"
+        raise named(Conflict(f"an enrolment keeps {limit >> 20} MiB of documents at most{until}"), "enrol.documents")
 
 
 def _written(folder: Path, content: bytes) -> str:

@@ -11,7 +11,7 @@ from app.db import now, plain
 from app.platforms import moves, notices
 from app.platforms.history import evidence
 from app.platforms.queries import by_code, enrolment_of, mine
-from app.platforms.stages import HARVESTED, Stage
+from app.platforms.stages import DAY_US, HARVESTED, Stage
 from app.platforms.tables import grading
 from app.protocol.errors import BadRequest
 from app.settings import Settings
@@ -59,7 +59,7 @@ def gradings(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _standing(row: Any, at: int) -> dict[str, Any]:
-    left = (row.expires_at - at) // moves.DAY_US
+    left = (row.expires_at - at) // DAY_US
     return {**plain(row), "days_left": left, "expired": row.expires_at < at}
 
 

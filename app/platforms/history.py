@@ -18,6 +18,8 @@ from app.protocol.errors import BadRequest
 def evidence(connection: Connection, row: Any, to: Stage | None, named_ones: Sequence[str]) -> list[str]:
     """SHA-256 of what a move rests on: the named documents, else the latest of each kind that the stage asks for.
 
+    A stage that asks for none in particular rests on the latest of every kind; without a stage on the named ones alone.
+
     Raises BadRequest (`enrol.incomplete`): a named one is not of this enrolment, or none of a kind that is asked for.
     """
     kept = documents(connection, row.id)
@@ -28,7 +30,7 @@ def evidence(connection: Connection, row: Any, to: Stage | None, named_ones: Seq
     latest: dict[str, str] = {}
     for item in kept:
         latest.setdefault(item["kind"], item["sha256"])
-    found = [latest[kind] for kind in asked if kind in latest]
+    found = [latest[kind] for kind in asked or (latest if to else ()) if kind in latest]
     if asked and not found:
         detail = f"this step rests on a {' or '.join(asked)} report, and there is none; validate a feed with `attach`"
         raise named(BadRequest(detail), "enrol.incomplete")

@@ -12,13 +12,13 @@ from app.access.principal import acting, narrowed
 from app.db import now
 from app.platforms import notices
 from app.platforms.history import evidence, write
+from app.platforms.once import unrivalled
 from app.platforms.queries import enrolment_of, steps
-from app.platforms.stages import APPROVED, HARVESTED, REFUSED, Stage, Verdict, after, named, reasoned, state_of
+from app.platforms.stages import APPROVED, DAY_US, HARVESTED, REFUSED, Stage, Verdict, after, named, reasoned, state_of
 from app.platforms.tables import enrolment, platform
 from app.protocol.errors import BadRequest, Conflict, Forbidden
 from app.settings import Settings
 
-DAY_US = 86_400_000_000
 _STOPPED = (Stage.SUSPENDED, Stage.RETIRED)
 
 
@@ -27,11 +27,13 @@ def approve(
 ) -> Stage:
     """One stage on; where the setting asks for two people the first one's word is kept and the stage stays.
 
-    Raises Conflict (`enrol.stage`, `enrol.second_person`), BadRequest (`enrol.incomplete`), Forbidden.
+    Raises Conflict (`enrol.stage`, `enrol.second_person`, `enrol.taken`), BadRequest (`enrol.incomplete`), Forbidden.
     """
     row = enrolment_of(connection, reference)
     to = after(Stage(row.stage), APPROVED, "approved")
     found = evidence(connection, row, to, rests_on)
+    if to == Stage.TRIAL:
+        unrivalled(connection, row)
     if to in settings.enrol_two_people.split(",") and not _seconded(connection, row):
         write(connection, row.id, row.code, Verdict.VOTED, row.stage, to, reason, found)
         return Stage(row.stage)
@@ -62,12 +64,13 @@ def refuse(connection: Connection, reference: str, reason: str, rests_on: Sequen
 
 
 def suspend(connection: Connection, reference: str, reason: str, days: int | None = None) -> Stage:
-    """At once, or announced `days` ahead with a notice. Feeds stop within one page, keys within a second."""
+    """At once, or announced `days` ahead; with a notice either way. Feeds stop within one page, keys within a second."""
     row, why = enrolment_of(connection, reference), reasoned(reason, "suspended")
     if row.code is None or row.stage in _STOPPED:
         raise named(Conflict(f"who stands in {row.stage!r} cannot be suspended"), "enrol.stage")
     if days:
         return announce(connection, row, Stage.SUSPENDED, why, days)
+    notices.send(connection, "已暂停接入 suspended", why, [row.code])
     return go(connection, row, Stage.SUSPENDED, Verdict.MOVED, why, ())
 
 
@@ -138,6 +141,8 @@ def go(
     if not connection.execute(narrowed(mine)).rowcount:
         raise named(Conflict("somebody else has moved this enrolment meanwhile; look again"), "enrol.stage")
     stop_access(connection, row.id, to == Stage.RETIRED)
+    if to == Stage.SANDBOX and row.stage == Stage.REVIEW:
+        end_keys(connection, row.id, "test", "the sandbox has a key of its own")
     if code is not None:
         _follow(connection, code, Stage(row.stage), to, reason)
     write(connection, row.id, code, verdict, row.stage, to, reason, rests_on, given)
@@ -151,15 +156,16 @@ def _follow(connection: Connection, code: str, before: Stage, to: Stage, reason:
     if (before in _STOPPED) != (to in _STOPPED):
         stop_access(connection, code, to in _STOPPED)
     if to == Stage.TRIAL:
-        _end_sandbox_keys(connection, code)
+        end_keys(connection, code, "sandbox", "the sandbox is over")
     if state_of(before) != state_of(to):
         note(connection, Act.PLATFORM_STATE, code, state=state_of(to), stage=to, reason=reason or None)
 
 
-def _end_sandbox_keys(connection: Connection, code: str) -> None:
-    for key in keys.keys(connection, code):
-        if key["label"] == "sandbox" and key["state"] == "live":
-            keys.revoke(connection, key["prefix"], "the sandbox is over")
+def end_keys(connection: Connection, owner: str, label: str, why: str) -> None:
+    """Revokes the keys with this label of a platform, or of an application."""
+    for key in keys.keys(connection, owner):
+        if key["label"] == label and key["state"] == "live":
+            keys.revoke(connection, key["prefix"], why)
 
 
 def _coded(connection: Connection, row: Any) -> str:

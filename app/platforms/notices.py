@@ -8,13 +8,11 @@ from sqlalchemy import Connection, desc, func, select, update
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
 from app.db import among, now, plain
-from app.platforms.queries import mine
-from app.platforms.stages import named
+from app.platforms.queries import enrolment_of, mine
+from app.platforms.stages import DAY_US, named
 from app.platforms.tables import addressee, notice, platform
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, Conflict, NotFound
-
-DAY_US = 86_400_000_000
 
 
 def send(
@@ -83,15 +81,33 @@ def by_id(connection: Connection, number: int) -> dict[str, Any]:
     return {**told, "addressees": rows}
 
 
+def to_enrolment(connection: Connection, reference: str) -> list[dict[str, Any]]:
+    """Notices to the platform of an enrolment, the latest first: readable with the enrolment key while suspended too."""
+    row = enrolment_of(connection, reference)
+    query = select(notice, addressee.c.acknowledged_at, addressee.c.answer).join(addressee)
+    query = narrowed(query.where(addressee.c.platform == row.code).order_by(desc(notice.c.id)))
+    return [plain(found) for found in connection.execute(query)]
+
+
 def acknowledge(connection: Connection, number: int, code: str, answer: str) -> None:
-    """A platform's own word. Raises NotFound, Conflict when it was given before."""
-    to = next((one for one in by_id(connection, number)["addressees"] if one["platform"] == code), None)
-    rows = acting(connection).rows
-    if to is None or not (rows.everything or code in rows.platforms):
+    """A platform's own word, with its key or its enrolment's. Raises NotFound, Conflict when it was given before."""
+    to = _to(connection, number, code)
+    if to is None:
         raise NotFound(f"there is no notice {number} to {code}")
-    if to["acknowledged_at"] is not None:
+    if to.acknowledged_at is not None:
         raise named(Conflict(f"{code} has acknowledged this notice already"), "enrol.acknowledged")
     values = {"acknowledged_at": now(connection), "acknowledged_by": acting(connection).name, "answer": answer}
     mine = update(addressee).where(addressee.c.notice == number, addressee.c.platform == code).values(values)
     connection.execute(narrowed(mine))
     note(connection, Act.ACKNOWLEDGED, f"notice:{number}", platform=code, answer=answer)
+
+
+def _to(connection: Connection, number: int, code: str) -> Any:
+    """The addressee's row where the platform itself asks, None for anybody else's."""
+    rows = acting(connection).rows
+    try:
+        known = {code, enrolment_of(connection, code).id} & rows.platforms
+    except NotFound:
+        return None
+    query = narrowed(select(addressee).where(addressee.c.notice == number, addressee.c.platform == code))
+    return connection.execute(query).first() if rows.everything or known else None

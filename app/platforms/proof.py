@@ -10,13 +10,17 @@ from urllib.parse import urlsplit
 import dns.exception
 import dns.nameserver
 import dns.resolver
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
 from app.access.audit import Act, note
 from app.access.principal import narrowed
+from app.access.quotas import Buckets, Rate
+from app.clock import ticks
 from app.db import Database, now
+from app.platforms.history import record
+from app.platforms.once import own_domain
 from app.platforms.queries import enrolment_of
-from app.platforms.stages import HARVESTED, Stage, named
+from app.platforms.stages import Stage, Verdict, named
 from app.platforms.tables import enrolment
 from app.protocol.connector import Request
 from app.protocol.errors import BadRequest, Conflict, PeerError
@@ -25,6 +29,8 @@ FILE: Final = "/.well-known/hutong-challenge"
 RECORD: Final = "_hutong-challenge"
 SECONDS: Final = 5.0
 BYTES: Final = 1024
+ATTEMPTS: Final = Rate(30, 3600)
+"""Of one enrolment: the hub asks strangers' machines on a stranger's word."""
 Texts = Callable[[str], Iterable[str]]
 """The TXT records of a name. Raises PeerError."""
 
@@ -36,15 +42,20 @@ class Fetches(Protocol):
         """The answer with its body at the beginning."""
 
 
-def prove(database: Database, reference: str, by: str, fetcher: Fetches, texts: Texts) -> dict[str, Any]:
+def prove(
+    database: Database, reference: str, by: str, fetcher: Fetches, texts: Texts, attempts: Buckets | None = None
+) -> dict[str, Any]:
     """Looks for the challenge where only the domain's owner can put it, and remembers that it was there.
 
-    Raises BadRequest (`enrol.proof`: what was found instead), Conflict (`enrol.domain_taken`, `enrol.stage`).
+    Raises BadRequest (`enrol.proof`: what was found instead), Conflict (`enrol.domain_taken`, `enrol.stage`),
+    QuotaExceeded after too many `attempts`.
     """
     with database.read() as connection:
         row = enrolment_of(connection, reference)
     if row.stage != Stage.APPLIED:
         raise named(Conflict(f"a domain is proved before the review, not in {row.stage!r}"), "enrol.stage")
+    if attempts is not None:
+        attempts.take(row.id, ticks())
     seen = _file(fetcher, row.domain) if by == "file" else _records(texts, row.domain)
     wanted = row.challenge if by == "file" else f"hutong-challenge={row.challenge}"
     if wanted not in seen:
@@ -57,15 +68,18 @@ def _proved(connection: Connection, reference: str, before: Any, by: str) -> dic
     row = enrolment_of(connection, reference)
     if row.challenge != before.challenge:
         raise named(Conflict("the domain was changed meanwhile; prove it again"), "enrol.stage")
-    others = select(enrolment.c.code).where(enrolment.c.domain == row.domain, enrolment.c.id != row.id)
-    admitted = others.where(enrolment.c.stage.in_([*HARVESTED, Stage.SUSPENDED]))
-    if (code := connection.execute(narrowed(admitted)).scalar()) is not None:
-        raise named(Conflict(f"the domain {row.domain} belongs to {code}"), "enrol.domain_taken")
+    own_domain(connection, row)
     at = now(connection)
     mine = update(enrolment).where(enrolment.c.id == row.id).values(proved_at=at, proved_by=by)
     connection.execute(narrowed(mine))
+    record(connection, row.id, Verdict.PROVED, row.stage, row.stage, f"{row.domain}: {by}", ())
     note(connection, Act.DOMAIN_PROVED, row.id, domain=row.domain, by=by)
     return {"domain": row.domain, "proved_by": by, "proved_at": at}
+
+
+def places(domain: str) -> dict[str, str]:
+    """Where the challenge is looked for, by way of proof."""
+    return {"file": f"https://{domain}{FILE}", "dns": f"{RECORD}.{domain.split(':')[0]}"}
 
 
 def _where(by: str, domain: str) -> str:

@@ -7,10 +7,11 @@ from sqlalchemy import ColumnElement, Connection, desc, func, or_, select
 
 from app.access.principal import Statement, acting, narrowed, within
 from app.db import plain
+from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
 from app.protocol.errors import NotFound
 
-_HIDDEN = ("challenge",)
+_HIDDEN = ("challenge", "origin")
 
 
 def own(connection: Connection, statement: Statement) -> Statement:
@@ -31,23 +32,32 @@ def enrolment_of(connection: Connection, reference: str) -> Any:
     return row
 
 
-def enrolments(
-    connection: Connection, stage: str = "", after: str = "", limit: int = 100, organisation: str = ""
-) -> list[dict[str, Any]]:
+def enrolments(connection: Connection, stage: str = "", after: str = "", limit: int = 100) -> list[dict[str, Any]]:
     """By identifier, without contacts; the reviewers' queue is `stage=review`."""
     query = own(connection, select(enrolment).where(enrolment.c.id > after).order_by(enrolment.c.id).limit(limit))
     if stage:
         query = query.where(enrolment.c.stage == stage)
-    if organisation:
-        query = query.where(enrolment.c.organisation == organisation)
     return [_brief(row) for row in connection.execute(query)]
 
 
 def shown(connection: Connection, reference: str) -> dict[str, Any]:
-    """One enrolment with contacts, documents and the whole history, the oldest step first."""
+    """One enrolment with contacts, documents, the whole history (the oldest step first), notices, and what is next.
+
+    `next`: whose `turn` it is (`applicant`, `hub` or null), what the applicant's submission is `missing`, and `until`
+    when an unsubmitted application is kept.
+    """
     row = enrolment_of(connection, reference)
-    found = {**plain(row), "contacts": orjson.loads(row.contacts)}
-    return {**found, "documents": documents(connection, row.id), "steps": steps(connection, row.id)}
+    kept, stage = documents(connection, row.id), Stage(row.stage)
+    lacks = missing(stage, row.proved_at is not None, {one["kind"] for one in kept})
+    ends = row.moved_at + FORGOTTEN_DAYS * DAY_US if stage == Stage.APPLIED else None
+    found = {
+        **plain(row),
+        "contacts": orjson.loads(row.contacts),
+        "documents": kept,
+        "steps": steps(connection, row.id),
+    }
+    del found["origin"]
+    return {**found, "next": {"turn": turn(stage), "missing": lacks, "until": ends}}
 
 
 def documents(connection: Connection, id: str) -> list[dict[str, Any]]:
@@ -69,6 +79,12 @@ def waiting(connection: Connection) -> int:
     """Applications that nobody has submitted yet, of everybody: what bounds them is the hub's."""
     query = select(func.count()).select_from(enrolment).where(enrolment.c.stage == "applied")
     return int(connection.execute(narrowed(query)).scalar_one())
+
+
+def applied_from(connection: Connection, origin: str, since: int) -> int:
+    """Applications that came from an address after this time; by the index on both."""
+    query = select(func.count()).select_from(enrolment).where(enrolment.c.origin == origin)
+    return int(connection.execute(narrowed(query.where(enrolment.c.created_at > since))).scalar_one())
 
 
 def _brief(row: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.access.door import public, requires
 from app.access.scopes import Scope
-from app.platforms import applications, documents, moves, proof, queries
+from app.platforms import applications, checking, credentials, documents, moves, notices, proof, queries, terms
 from app.platforms.schemas import Application, Approval, Proof, Refusal, Stop, Submission
 from app.platforms.stages import Stage
 from app.protocol.errors import NotFound, TooLarge
@@ -25,8 +25,25 @@ _BODY = {"requestBody": {"required": True, "content": {"application/octet-stream
 def apply(connection: Tx, config: Config, body: Application) -> Response:
     """Registers an applicant: its identifier, its enrolment key (shown once) and what proves the domain."""
     made = applications.apply(connection, body, config)
-    places = {"file": f"https://{body.domain}{proof.FILE}", "dns": f"{proof.RECORD}.{body.domain}"}
-    return json({**made._asdict(), "stage": Stage.APPLIED, "prove": places}, 201)
+    return json({**made._asdict(), "stage": Stage.APPLIED, "prove": proof.places(checking.domain_of(body))}, 201)
+
+
+@router.get("/terms", dependencies=[public()])
+def show_terms(config: Config) -> Response:
+    """What an applicant's form needs to know: whether one may apply, the agreement, kinds, limits, two people."""
+    return json(terms.terms(config))
+
+
+@router.post("/check", dependencies=[public()])
+def check(config: Config, body: Application) -> Response:
+    """What is wrong with an application, field by field; nothing is kept, and nothing is said of others."""
+    return json({"wrong": [one._asdict() for one in checking.wrongs(body, config.enrol_agreement)]})
+
+
+@router.get("/mine", dependencies=[requires(Scope.ENROL)])
+def list_mine(connection: Reading) -> Response:
+    """One's own enrolments: for who holds a key and not the identifier."""
+    return json({"items": queries.enrolments(connection, limit=500), "next": None})
 
 
 @router.get("", dependencies=[requires(Scope.OPS_READ)])
@@ -42,8 +59,21 @@ def list_enrolments(
 
 @router.get("/{reference}", dependencies=[requires(Scope.ENROL)])
 def show_mine(connection: Reading, reference: str) -> Response:
-    """One's own enrolment by identifier or code, with documents and the whole history."""
+    """One's own enrolment by identifier or code: where it stands, what is next, documents, the whole history."""
     return json(queries.shown(connection, reference))
+
+
+@router.put("/{reference}", dependencies=[requires(Scope.ENROL)])
+def amend(connection: Tx, config: Config, reference: str, body: Application) -> Response:
+    """Puts a draft right before it is submitted, or after a refusal; another domain must be proved anew."""
+    applications.amend(connection, reference, body, config)
+    return json(queries.shown(connection, reference))
+
+
+@router.get("/{reference}/notices", dependencies=[requires(Scope.ENROL)])
+def notices_to_me(connection: Reading, reference: str) -> Response:
+    """Notices to one's platform, the latest first; with the enrolment key while suspended too."""
+    return json({"items": notices.to_enrolment(connection, reference), "next": None})
 
 
 @router.get("/{reference}/file", dependencies=[requires(Scope.OPS_WRITE)])
@@ -55,8 +85,8 @@ def show_file(connection: Reading, reference: str) -> Response:
 @router.post("/{reference}/proof", dependencies=[requires(Scope.ENROL)])
 def prove(request: Request, reference: str, body: Proof) -> Response:
     """Looks for the challenge at the domain, in a file or in a TXT record."""
-    fetcher, texts = request.app.state.engine.fetcher, request.app.state.texts
-    return json(proof.prove(database(request), reference, body.by, fetcher, texts))
+    state = request.app.state
+    return json(proof.prove(database(request), reference, body.by, state.engine.fetcher, state.texts, state.attempts))
 
 
 @router.post("/{reference}/documents", status_code=201, dependencies=[requires(Scope.ENROL)], openapi_extra=_BODY)
@@ -115,8 +145,8 @@ def withdraw(request: Request, connection: Tx, reference: str, body: Refusal) ->
 
 @router.post("/{reference}/credential", status_code=201, dependencies=[requires(Scope.ENROL)])
 def credential(connection: Tx, reference: str) -> Response:
-    """A key of the platform, shown this once: for the sandbox, or from the trial on for everything of one's own."""
-    return json(applications.credential(connection, reference), 201)
+    """A key as the stage allows, shown this once: test (domain proved), sandbox (review passed), main (from the trial)."""
+    return json(credentials.credential(connection, reference), 201)
 
 
 @router.post("/{reference}/approve", dependencies=[requires(Scope.OPS_WRITE)])

@@ -1,13 +1,12 @@
 """Registers platforms by an operator's own act, and changes their state; how others come in is `applications`."""
 
-import secrets
-
 from sqlalchemy import Connection, select
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
 from app.db import now
 from app.platforms import moves
+from app.platforms.applications import new_id
 from app.platforms.history import record
 from app.platforms.queries import by_code, mine, names, platforms
 from app.platforms.stages import Kind, Stage, Verdict
@@ -35,7 +34,7 @@ def register(connection: Connection, code: str, name: str, region: str | None = 
     connection.execute(
         platform.insert(), {**place, "code": code, "parent": parent, "state": "active", "created_at": at}
     )
-    id = f"A-{code[2:8]}-{secrets.token_hex(4)[:7]}"
+    id = new_id(code[2:8])
     row = {**place, "id": id, "code": code, "kind": _KINDS.get(code[0], Kind.PLATFORM), "stage": Stage.ONLINE}
     connection.execute(enrolment.insert(), {**row, "created_at": at, "moved_at": at})
     record(connection, id, Verdict.MOVED, "", Stage.ONLINE, "registered by the operator", ())

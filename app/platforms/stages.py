@@ -3,6 +3,7 @@
 applied -> review -> sandbox -> conformance -> trial -> online -> suspended | retired
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -32,6 +33,8 @@ class Verdict(StrEnum):
     VOTED = "voted"
     ANNOUNCED = "announced"
     WITHDRAWN = "withdrawn"
+    AMENDED = "amended"
+    PROVED = "proved"
 
 
 class Kind(StrEnum):
@@ -54,8 +57,26 @@ APPROVED: Final = {Stage.REVIEW: Stage.SANDBOX, Stage.CONFORMANCE: Stage.TRIAL, 
 REFUSED: Final = {Stage.REVIEW: Stage.APPLIED, Stage.CONFORMANCE: Stage.SANDBOX, Stage.TRIAL: Stage.SANDBOX}
 """Where a refusal leads back to; from there the applicant submits again."""
 
+FORGOTTEN_DAYS: Final = 30
+"""So long an application waits for its applicant."""
+
+DAY_US: Final = 86_400_000_000
+
 EVIDENCE: Final = {Stage.CONFORMANCE: ("validation",), Stage.TRIAL: ("conformance", "validation")}
-"""Kinds of document, one of which a move to this stage rests on."""
+"""Kinds of document, one of which a move to this stage must rest on."""
+
+
+def turn(stage: Stage) -> str | None:
+    """Whose move is next: `applicant`, `hub`, or nobody's."""
+    return "applicant" if stage in SUBMITTED else "hub" if stage in APPROVED else None
+
+
+def missing(stage: Stage, proved: bool, kinds: Collection[str]) -> list[str]:
+    """What the applicant's next submission lacks: `proof` of the domain, a `validation` report; empty: submit."""
+    if stage == Stage.APPLIED:
+        return [] if proved else ["proof"]
+    asked = EVIDENCE.get(SUBMITTED[stage], ()) if stage in SUBMITTED else ()
+    return list(asked) if asked and not set(asked) & set(kinds) else []
 
 
 def after(stage: Stage, moves: dict[Stage, Stage], verb: str) -> Stage:

@@ -39,6 +39,7 @@ enrolment = Table(
     Column("proved_at", BigInteger),
     Column("proved_by", String(8)),
     Column("agreement", String(32), nullable=False, default=""),
+    Column("origin", String(64), nullable=False, default=""),
     Column("before", String(16)),
     Column("due_at", BigInteger),
     Column("due_stage", String(16)),
@@ -47,8 +48,10 @@ enrolment = Table(
     Column("moved_at", BigInteger, nullable=False),
     Index("enrolment_stage", "stage", "moved_at"),
     Index("enrolment_due", "due_at"),
+    Index("enrolment_origin", "origin", "created_at"),
     info={"tenant": True},
-    comment="code: given when the review is passed; before: the stage a suspension began in; due: an announced move",
+    comment="code: given when the review is passed; before: the stage a suspension began in; due: an announced move; "
+    "origin: the IPv4 address or IPv6 /64 that applied",
 )
 
 step = Table(

@@ -13,8 +13,10 @@ from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
 from app.harvest import probe as probing
+from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.platforms import documents
+from app.platforms.credentials import domain_of_applicant
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest
@@ -63,27 +65,37 @@ Running = Annotated[Engine, Depends(_engine)]
 Hub = Annotated[Database, Depends(database)]
 
 
+def _looking(engine: Running, base: Hub) -> Fetcher:
+    """The client of the hub; for a test key bound to the applicant's proved domain."""
+    with base.read() as connection:
+        bound = domain_of_applicant(connection)
+    return engine.fetcher if bound is None else engine.fetcher.within(bound)
+
+
+Eyes = Annotated[Fetcher, Depends(_looking)]
+
+
 @router.post("/probe", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def probe(engine: Running, body: Address) -> Response:
+def probe(eyes: Eyes, body: Address) -> Response:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
-    return json(probing.probe(engine.fetcher, body.url))
+    return json(probing.probe(eyes, body.url))
 
 
 @router.post("/preview", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def preview(engine: Running, base: Hub, body: Look) -> Response:
+def preview(engine: Running, base: Hub, eyes: Eyes, body: Look) -> Response:
     """The first records as they would be stored, coverage by field and a score; nothing is stored."""
-    return json(look.preview(engine.fetcher, _subject(engine, base, body), body.records, engine.rules))
+    return json(look.preview(eyes, _subject(engine, base, eyes, body), body.records, engine.rules))
 
 
 @router.post("/validate", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def validate(engine: Running, base: Hub, config: Config, body: Look) -> Response:
+def validate(engine: Running, base: Hub, eyes: Eyes, config: Config, body: Look) -> Response:
     """A report grouped by rule, with counts and three examples each; no record is stored.
 
     With `attach` the report on a registered feed is kept with its platform's enrolment, as the hub's own work.
     """
     if body.attach and body.feed is None:
         raise BadRequest("`attach` keeps the report on a registered feed: name it in `feed`")
-    report = look.validate(engine.fetcher, _subject(engine, base, body), body.records, engine.rules)[0]
+    report = look.validate(eyes, _subject(engine, base, eyes, body), body.records, engine.rules)[0]
     return json({**report, "document": _attached(base, config, body.feed, report)} if body.attach else report)
 
 
@@ -98,7 +110,7 @@ def _attached(base: Database, config: Settings, reference: Any, report: dict[str
     return str(kept["sha256"])
 
 
-def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
+def _subject(engine: Engine, base: Database, eyes: Fetcher, body: Look) -> look.Subject:
     if (body.feed is not None) + (body.url is not None) + (body.connector is not None) != 1:
         raise BadRequest("exactly one of `feed`, `url` and `connector` says what to look at")
     if body.mapping is not None:
@@ -108,7 +120,7 @@ def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
             return look.registered(connection, engine.ring, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
-    found = probing.proposed(engine.fetcher, str(body.url))
+    found = probing.proposed(eyes, str(body.url))
     return found._replace(mapping=body.mapping or found.mapping)
 
 

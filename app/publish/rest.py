@@ -35,6 +35,13 @@ class NewPlatform(BaseModel):
     parent: str | None = None
 
 
+class Why(BaseModel):
+    """The reason of a suspension, told to the platform."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(default="", max_length=2000)
+
+
 class NewFeed(BaseModel):
     """A feed to register; `config` as the connector's schema says."""
 
@@ -93,12 +100,12 @@ def show_feed(connection: Reading, feed_id: int) -> Response:
 
 
 @router.post("/feeds/{feed_id}/{state}", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def move_feed(connection: Tx, feed_id: int, state: str) -> Response:
-    """`pause`, `resume` or `retire`."""
-    states = {"pause": "paused", "resume": "active", "retire": "retired"}
+def move_feed(connection: Tx, feed_id: int, state: str, body: Why | None = None) -> Response:
+    """`pause`, `resume` or `retire`; `suspend` is the operator's, and so is `resume` after it."""
+    states = {"pause": "paused", "resume": "active", "retire": "retired", "suspend": "suspended"}
     if state not in states:
-        raise NotFound("a feed can be paused (pause), resumed (resume) or retired (retire)")
-    feeds.transition(connection, feed_id, states[state])
+        raise NotFound("a feed can be paused (pause), resumed (resume), retired (retire) or suspended (suspend)")
+    feeds.transition(connection, feed_id, states[state], body.reason if body else "")
     return json({"id": feed_id, "state": states[state]})
 
 

@@ -50,6 +50,7 @@ application() { # CREDIT_CODE
   printf '{"name":"备课助手","organisation":"示例教育科技有限公司","region":"110000","domain":"%s","credit_code":"%s","agreement":"2026-1","contacts":[{"name":"陈工","email":"chen@example.com"}]}' "$DOMAIN" "$1"
 }
 say "A wrong credit code is refused with the reason"
+call - GET "$api/enrolments/terms"; want 200; echo "agreement $(told version)"
 call - POST "$api/enrolments" "$(application 911100006000373410)"; want 422
 [ "$(told kind)" = enrol.credit_code ] || die "kind $(told kind)"
 told detail; echo
@@ -61,24 +62,23 @@ mkdir -p "$WEBROOT/.well-known"
 call "$own" POST "$api/enrolments/$id/proof" '{"by":"file"}'; want 422; told detail; echo
 printf '%s\n' "$challenge" > "$WEBROOT/.well-known/hutong-challenge"
 call "$own" POST "$api/enrolments/$id/proof" '{"by":"file"}'; want 200
-call "$own" POST "$api/enrolments/$id/submit" '{}'; want 200
 
-say "Refused once with a reason, then resubmitted with the licence; the history keeps both"
-call wang POST "$api/enrolments/$id/refuse" '{}'; want 422
-call wang POST "$api/enrolments/$id/refuse" '{"reason":"缺少营业执照"}'; want 200
-printf 'licence' > "$work/licence.pdf"
-curl -sS --noproxy '*' --fail -o /dev/null -H "Authorization: Bearer $own" --data-binary "@$work/licence.pdf" \
-  "$api/enrolments/$id/documents?kind=licence&name=licence.pdf"
-call "$own" POST "$api/enrolments/$id/submit" '{"note":"已补充营业执照"}'; want 200
+say "A test key at once: it looks at the proved domain only"
+printf '{"id":"%s","title":"一元二次方程 第%s课","subject":"数学","stage":"初中","languages":["zh-CN"],"url":"https://%s/%s"}\n' \
+  a1 1 "$DOMAIN" a1 a2 2 "$DOMAIN" a2 > "$WEBROOT/catalogue.ndjson"
+config="{\"url\":\"http://$DOMAIN/catalogue.ndjson\",\"id_paths\":[\"id\"]}"
+mapping='{"version":1,"fields":{"title":{"path":"title"},"subject":{"path":"subject"},"stage":{"path":"stage"},"languages":{"path":"languages"},"location":{"path":"url","list":true},"type":{"constant":["课件"]},"audience":{"constant":["学生"]},"contributors":{"constant":[{"role":"creator","name":"示例教育科技有限公司"}]},"rights":{"constant":{"statement":"免费开放"}}}}'
+call "$own" POST "$api/enrolments/$id/credential"; want 201; test=$(told key)
+call "$test" POST "$api/preview" "{\"connector\":\"ndjson\",\"config\":$config,\"mapping\":$mapping,\"records\":5}"; want 200
+call "$test" POST "$api/preview" '{"connector":"ndjson","config":{"url":"https://another.example.org/","id_paths":["id"]}}'; want 403; told detail; echo
+
+say "Submitted and reviewed: it is a platform now, in the sandbox"
+call "$own" POST "$api/enrolments/$id/submit" '{}'; want 200
 call wang POST "$api/enrolments/$id/approve" '{"reason":"材料齐全"}'; want 200
 platform=$(told code); echo "$id is $platform now"
 
 say "In the sandbox it tries its feed: looked at, never harvested"
 call "$own" POST "$api/enrolments/$id/credential"; want 201; sandbox=$(told key)
-printf '{"id":"%s","title":"一元二次方程 第%s课","subject":"数学","stage":"初中","languages":["zh-CN"],"url":"https://%s/%s"}\n' \
-  a1 1 "$DOMAIN" a1 a2 2 "$DOMAIN" a2 > "$WEBROOT/catalogue.ndjson"
-config="{\"url\":\"http://$DOMAIN/catalogue.ndjson\",\"id_paths\":[\"id\"]}"
-mapping='{"version":1,"fields":{"title":{"path":"title"},"subject":{"path":"subject"},"stage":{"path":"stage"},"languages":{"path":"languages"},"location":{"path":"url","list":true},"type":{"constant":["课件"]},"audience":{"constant":["学生"]},"contributors":{"constant":[{"role":"creator","name":"示例教育科技有限公司"}]},"rights":{"constant":{"statement":"免费开放"}}}}'
 call "$sandbox" POST "$api/preview" "{\"connector\":\"ndjson\",\"config\":$config,\"mapping\":$mapping,\"records\":5}"; want 200
 call "$sandbox" POST "$api/feeds" "{\"platform\":\"$platform\",\"name\":\"目录\",\"connector\":\"ndjson\",\"config\":$config,\"mapping\":$mapping,\"every_s\":1}"; want 201
 feed=$(told id)
@@ -88,6 +88,17 @@ echo "report $(told document)"
 call "$own" POST "$api/enrolments/$id/submit" '{"note":"校验报告已附"}'; want 200
 call "$sandbox" GET "$api/feeds/$feed/runs"; want 200
 grep -q '"items":\[\]' "$work/answer" || die "a sandbox feed was harvested"
+
+say "Refused once with a reason, then resubmitted with the licence; the history keeps both"
+call wang POST "$api/enrolments/$platform/refuse" '{}'; want 422; told detail; echo
+call wang POST "$api/enrolments/$platform/refuse" '{"reason":"缺少营业执照"}'; want 200
+[ "$(told stage)" = sandbox ] || die "a refusal leads back to the sandbox"
+printf 'licence' > "$work/licence.pdf"
+curl -sS --noproxy '*' --fail -o /dev/null -H "Authorization: Bearer $own" --data-binary "@$work/licence.pdf" \
+  "$api/enrolments/$id/documents?kind=licence&name=licence.pdf"
+call "$own" POST "$api/enrolments/$id/submit" '{"note":"已补充营业执照"}'; want 200
+call "$own" GET "$api/enrolments/$id"; want 200
+grep -q '缺少营业执照.*已补充营业执照' "$work/answer" || die "the history has lost the refusal"
 
 say "Approved by two people"
 call wang POST "$api/enrolments/$platform/approve" '{"reason":"报告无拒收"}'; want 200
@@ -144,6 +155,8 @@ call "$key" GET "$api/feeds"; want 200
 call li POST "$api/enrolments/$platform/suspend" '{"reason":"安全事件处置"}'; want 200
 sleep 1
 call "$key" GET "$api/feeds"; want 401
+call "$own" GET "$api/enrolments/$platform/notices"; want 200
+grep -q '安全事件处置' "$work/answer" || die "it is not told why"
 
 say "The audit chain holds; after a row is altered by hand it is named"
 $HUTONG audit verify

@@ -32,6 +32,7 @@ def test_a_vendor_comes_from_the_application_to_online_and_every_step_is_on_reco
     steps = [(s["from_stage"], s["to_stage"], s["verdict"], s["by"].split(":")[0]) for s in vendor.shown()["steps"]]
     assert steps == [
         ("", "applied", "moved", "anonymous"),
+        ("applied", "applied", "proved", "key"),
         ("applied", "review", "moved", "key"),
         ("review", "sandbox", "moved", "person"),
         ("sandbox", "conformance", "moved", "key"),
@@ -106,6 +107,15 @@ def test_a_step_rests_on_evidence(hub: Desk) -> None:
         assert vendor.shown()["steps"][-1]["rests_on"] == [paper]
 
 
+def test_a_review_rests_on_the_papers_that_were_there(hub: Desk) -> None:
+    wang = hub.person("wang", "operator")
+    with proved(hub) as vendor:
+        vendor.attach("licence", b"unreadable")
+        papers = [vendor.attach("licence", b"licence").json()["sha256"], vendor.attach("other", b"x").json()["sha256"]]
+        in_sandbox(hub, vendor, wang)
+    assert [step["rests_on"] for step in vendor.shown()["steps"]][-2:] == [sorted(papers), sorted(papers)]
+
+
 def test_an_unproved_domain_is_not_submitted(hub: Desk) -> None:
     vendor = Applicant(hub, application())
     answer = vendor.post("submit")
@@ -160,6 +170,7 @@ def test_only_trial_and_online_are_active() -> None:
         ({"domain": "evil.example/@10.0.0.1"}, "request.invalid", "domain"),
         ({"contacts": []}, "request.invalid", "contacts"),
         ({"contacts": [{"name": "x", "email": "no"}]}, "request.invalid", "email"),
+        ({"contacts": [{"name": "x"}]}, "request.invalid", "contacts/0"),
         ({"stage": "online"}, "request.invalid", "stage"),
     ],
 )  # fmt: skip
@@ -181,12 +192,17 @@ def test_a_school_applies_with_its_code_and_a_platform_with_its_level(hub: Desk)
 
 def test_a_vendor_connects_once_but_a_mere_application_keeps_nobody_out(hub: Desk) -> None:
     wang, li = hub.person("wang", "operator"), hub.person("li", "operator")
-    with proved(hub) as vendor:
-        Applicant(hub, application())
+    with proved(hub) as vendor, proved(hub) as rival:
+        in_sandbox(hub, rival, wang)
         code, _ = admitted(hub, vendor, wang, li)
-        answer = httpx.post(f"{hub.url}/api/v1/enrolments", json=application(region="440000"))
+        with proved(hub, region="440000") as again:
+            answer = again.post("submit")
         assert (answer.status_code, answer.json()["kind"]) == (409, "enrol.taken")
         assert code in answer.json()["detail"]
+        reported(hub, rival, rival.shown()["code"])
+        assert rival.post("submit").json()["kind"] == "enrol.taken", (
+            "two of one organisation in the sandbox: one comes in"
+        )
 
 
 def test_a_closed_hub_and_a_full_one_take_no_applications(sqlite: Database, tmp_path: Path) -> None:

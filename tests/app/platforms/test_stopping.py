@@ -7,13 +7,15 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from app.access import keys
 from app.access.principal import narrowed
+from app.access.tables import api_key
 from app.db import Database, now
 from app.feeds import leases
 from app.feeds import service as feeds
 from app.feeds.tables import feed
 from app.harvest.worker import harvest_now
-from app.platforms import applications, duties, gradings, moves, service
+from app.platforms import applications, duties, gradings, moves, notices, service
 from app.platforms.schemas import Application
 from app.platforms.stages import Stage
 from app.platforms.tables import enrolment, grading, platform
@@ -94,6 +96,47 @@ def test_one_feed_and_one_key_can_be_stopped_alone(hub: Desk) -> None:
     assert client.get("/api/v1/feeds").status_code == 200
     hub.person("sun", "security-administrator").post(f"/api/v1/keys/{key[:11]}/revoke", json={"reason": "x"})
     assert client.get("/api/v1/feeds").status_code == 401
+
+
+def test_a_feed_that_the_hub_suspended_is_let_go_on_by_the_hub_alone(hub: Desk) -> None:
+    key, wang = hub.platform("P-440000-01"), hub.person("wang", "operator")
+    with hub.database.write() as connection:
+        number = feeds.register(connection, platform="P-440000-01", name="f", connector="ix", config={"base_url": "http://e.example"})  # fmt: skip
+    client, path = hub.key_client(key), f"/api/v1/feeds/{number}"
+    assert client.post(f"{path}/suspend").json()["kind"] == "enrol.feed_suspended"
+    with hub.database.write() as connection:
+        lease = leases.claim_due(connection, "w", 60)
+    assert lease is not None
+    assert wang.post(f"{path}/suspend", json={"reason": "元数据含个人信息"}).json()["state"] == "suspended"
+    with hub.database.write() as connection, pytest.raises(LeaseLost):
+        leases.hold(connection, lease)
+    for act in ("resume", "pause", "retire"):
+        answer = client.post(f"{path}/{act}")
+        assert (answer.status_code, answer.json()["kind"]) == (403, "enrol.feed_suspended")
+    assert client.get(path).json()["state"] == "suspended"
+    assert client.get("/api/v1/notices").json()["items"][0]["body"] == "元数据含个人信息"
+    with hub.database.write() as connection:
+        assert leases.claim_due(connection, "w", 60) is None
+    assert wang.post(f"{path}/resume").json()["state"] == "active"
+    with hub.database.write() as connection:
+        assert leases.claim_due(connection, "w", 60) is not None
+
+
+def test_a_key_that_ends_is_told_of_once_at_each_mark(database: Database) -> None:
+    settings = Settings()
+    with database.write() as connection:
+        service.register(connection, "P-440000-01", "广东")
+        old = keys.issue(connection, "P-440000-01")
+        keys.issue(connection, None, label="hub", days=3)
+        keys.rotate(connection, old.prefix, 7 * 86_400 - 60)
+    for left, noticed in ((6, 1), (6, 0), (0, 1), (0, 0), (-1, 0)):
+        with database.write() as connection:
+            at = now(connection) + left * DAY + DAY // 2
+            connection.execute(narrowed(update(api_key).where(api_key.c.prefix == old.prefix).values(expires_at=at)))
+            assert duties.carry_out(connection, settings)["noticed"] == noticed, left
+    with database.read() as connection:
+        told = notices.notices(connection)
+    assert [(one["platforms"], old.prefix in one["body"]) for one in told] == [(1, True), (1, True)]
 
 
 def test_a_retirement_is_announced_with_the_grace_period(hub: Desk) -> None:
