@@ -45,6 +45,9 @@ class Act(StrEnum):
     FEED_MAPPED = "feed.mapped"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
+    ALERT_ROUTE = "alert.route"
+    INCIDENT_TAKEN = "incident.taken"
+    OBJECTIVE = "feed.objective"
     AUDIT_PURGED = "audit.purged"
 
 

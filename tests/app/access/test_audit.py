@@ -18,6 +18,8 @@ from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
 from app.harvest.tables import held, run
+from app.monitor import incidents
+from app.monitor.causes import Cause, Rule
 from app.platforms import service as platforms
 from tests.app.access.desk import PASSWORD, Desk
 
@@ -249,6 +251,15 @@ def _everything(hub: Desk) -> None:
         }
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
+    desk = {"url": "https://bot.example/send?key=s", "name": "duty", "kind": "wecom"}
+    route = staff.post("/api/v1/alert-routes", json=desk).json()["id"]
+    staff.post(f"/api/v1/alert-routes/{route}/pause")
+    staff.delete(f"/api/v1/alert-routes/{route}")
+    staff.put(f"/api/v1/feeds/{feed}/objective", json={"within_s": 3600})
+    staff.delete(f"/api/v1/feeds/{feed}/objective")
+    with hub.database.write() as connection:
+        incidents.reconcile(connection, [Cause("hub:disk", Rule.DISK, "hub", "full")], 0)
+    staff.post("/api/v1/incidents/1/ack", json={"by": "wang"})
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
