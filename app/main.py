@@ -56,7 +56,9 @@ def courier(settings: Settings) -> Courier:
     )
     sender = settings.smtp_from or settings.admin_email
     mail = MailServer.parse(settings.smtp_url)
-    return Courier(fetcher, keyring(settings), mail, sender, settings.platform_name, settings.public_url, settings.locale)
+    return Courier(
+        fetcher, keyring(settings), mail, sender, settings.platform_name, settings.public_url, settings.locale
+    )
 
 
 def serving() -> FastAPI:

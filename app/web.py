@@ -42,6 +42,7 @@ def install(app: FastAPI) -> None:
             answer.headers["Retry-After"] = str(ceil(error.wait_s))
         if isinstance(error, QuotaExceeded):
             answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"] = str(error.limit), "0"
+            answer.headers["RateLimit-Reset"] = str(ceil(error.wait_s or 0))
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
         return answer

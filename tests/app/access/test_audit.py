@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyotp
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
@@ -14,6 +15,8 @@ from app.access import audit, clerk, keys, people, secrets
 from app.access import tables as access
 from app.access.audit import Act
 from app.access.keyring import Keyring
+from app.access.principal import Principal, Rows
+from app.access.tally import Tally
 from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
@@ -21,7 +24,7 @@ from app.harvest.tables import held, run
 from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
 from app.platforms import service as platforms
-from tests.app.access.desk import PASSWORD, Desk
+from tests.app.access.desk import PASSWORD, Desk, desk
 
 RING = Keyring([b"test"])
 DAY = 86_400_000_000
@@ -277,7 +280,7 @@ def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> N
     by_act = {row["act"]: row for row in rows}
     assert (by_act["key.rotated"]["actor"], by_act["key.rotated"]["address"]) == ("person:sun", "127.0.0.1")
     assert (by_act["held.decided"]["actor"], by_act["held.decided"]["object"][:5]) == ("person:wang", "held:")
-    assert by_act["refused"]["detail"] == {"why": "auth.forbidden"}
+    assert by_act["refused"]["detail"] == {"why": "auth.forbidden", "count": 1}
     assert all(len(row["request"]) == 32 for row in rows if row["address"])
     failed = auditor.get("/api/v1/audit", params={"object": "person:wang", "act": "login"}).json()["items"]
     assert [row["result"] for row in failed] == ["refused", "done"]
@@ -293,8 +296,6 @@ def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> N
 
 
 def test_the_hub_leaves_a_head_when_it_stops(sqlite: Database, tmp_path: Path) -> None:
-    from tests.app.access.desk import desk
-
     with desk(sqlite, tmp_path) as hub:
         hub.platform("P-440000-01")
         ring = hub.app.state.gate.ring
@@ -314,3 +315,71 @@ def test_services_note_without_http_as_the_hub_itself(database: Database) -> Non
             brake.reject(connection, 7)
         assert {row["actor"] for row in audit.search(connection)} == {"system"}
         assert len(audit.search(connection)) == 6
+
+
+def _refusals(database: Database) -> list[dict[str, Any]]:
+    with database.read() as connection:
+        assert audit.verify(connection) is None
+        return [row for row in audit.search(connection, limit=5000) if row["result"] == "refused"]
+
+
+def test_nobody_floods_the_chain_and_every_refusal_is_counted(database: Database, tmp_path: Path) -> None:
+    """Closed pages, guessed names, guessed clients and guessed first codes, from three addresses."""
+    with desk(database, tmp_path, trusted_proxies="127.0.0.1") as hub:
+        code = hub.platform("P-440000-01")[:11]
+        sent = dict.fromkeys(("198.51.100.1", "198.51.100.2", "2001:db8:1:2::/64"), 0)
+        for number in range(150):
+            for bucket in sent:
+                address = bucket.replace("::/64", f"::{number:x}")
+                client = httpx.Client(base_url=hub.url, headers={"X-Forwarded-For": address}, timeout=60)
+                with client:
+                    match number % 4:
+                        case 0:
+                            answer = client.get("/runs")
+                        case 1:
+                            answer = client.get("/api/v1/feeds", headers={"Authorization": f"Bearer {code}_{number}"})
+                        case 2:
+                            form = {
+                                "grant_type": "client_credentials",
+                                "client_id": "P-440000-01",
+                                "client_secret": "x",
+                            }
+                            answer = client.post("/oauth/token", data=form)
+                        case _:
+                            body = {"code": "hk_x", "name": f"n{number}", "password": PASSWORD}
+                            answer = client.post("/api/v1/people/first", json=body)
+                assert answer.status_code == 401
+                sent[bucket] += 1
+        assert len(_refusals(database)) <= 3 * (5 + 7)
+    rows = _refusals(database)
+    assert len(rows) <= 3 * (5 + 7 + 1)
+    assert {row["address"] for row in rows} > {"198.51.100.1", "198.51.100.2"}
+    last = {row["address"]: row["detail"]["count"] for row in reversed(rows) if row["object"] == "requests"}
+    assert last == sent, "what no row of its own told is told when the clerk comes"
+
+
+def test_a_guessed_name_is_a_row_only_while_there_are_few(hub: Desk) -> None:
+    hub.person("wang", "operator").close()
+    for number in range(40):
+        hub.login(f"nobody{number}", "wrong-password-1")
+    for _ in range(9):
+        hub.login("wang", "wrong-password-1")
+    rows = [row for row in _refusals(hub.database) if row["act"] == "login"]
+    of_nobody = [row for row in rows if row["object"] == "person:unknown"]
+    assert [row["detail"]["count"] for row in of_nobody] == [32, 16, 8, 5, 4, 3, 2, 1]
+    assert [row["detail"]["why"] for row in rows if row["object"] == "person:wang"].count("auth.required") == 5
+
+
+def test_a_tenant_that_is_refused_on_and_on_is_bounded_as_well(hub: Desk) -> None:
+    with hub.key_client(hub.platform("P-440000-01")) as client:
+        for _ in range(620):
+            assert client.post("/api/v1/platforms", json={}).status_code == 403
+    assert [row["detail"]["count"] for row in _refusals(hub.database)][:2] == [512, 500]
+
+
+def test_many_addresses_are_counted_together_beyond_the_first() -> None:
+    tally = Tally()
+    for number in range(3000):
+        tally.refused(Principal("anonymous", frozenset(), Rows(), address=f"198.51.{number // 250}.{number % 250}"))
+    assert tally.rest() == [("", "others", 2500)]
+    assert tally.rest() == []

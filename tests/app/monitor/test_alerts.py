@@ -33,7 +33,9 @@ def _seen(database: Database, *causes: Cause, patience_s: int = 0) -> None:
 def _route(database: Database, **more: object) -> int:
     with database.write() as connection:
         made = alert_routes.add(
-            connection, RING, **{"name": "duty", "kind": "wecom", "url": "https://qyapi.example/send?key=hush-hush", **more}
+            connection,
+            RING,
+            **{"name": "duty", "kind": "wecom", "url": "https://qyapi.example/send?key=hush-hush", **more},
         )  # type: ignore[arg-type]
     return int(made["id"])
 

@@ -157,7 +157,9 @@ def test_two_hubs_on_one_database_look_by_themselves_and_tell_once(tmp_path: Pat
 
     with Receiver().serving() as receiver:
         with database.write() as connection:
-            alert_routes.add(connection, keyring(settings), name="bot", kind="wecom", url=receiver.url, rules=["failing"])
+            alert_routes.add(
+                connection, keyring(settings), name="bot", kind="wecom", url=receiver.url, rules=["failing"]
+            )
             runs.end(connection, runs.begin(connection, number, "harvest"), PeerUnavailable("nobody there"))
         with served(settings), served(settings):
             until = time.monotonic() + 20

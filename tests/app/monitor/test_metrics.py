@@ -36,7 +36,9 @@ def _lively(database: Database) -> int:
     """A hub on which everything that is measured has happened."""
     number = _harvested_twice(database, _ago(100), 120, PeerUnavailable("503"))
     with database.write() as connection:
-        alert_routes.add(connection, Keyring([b"test"]), name="duty", kind="wecom", url="https://bot.example/send?key=hush")
+        alert_routes.add(
+            connection, Keyring([b"test"]), name="duty", kind="wecom", url="https://bot.example/send?key=hush"
+        )
         incidents.reconcile(connection, [Cause("held:1", Rule.HELD, "source", "x", (1,))], 0)
     return number
 
