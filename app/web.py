@@ -85,7 +85,7 @@ class Answers:
                 headers["X-Request-Id"] = state["request_id"]
                 if left := state.get("left"):
                     for name, value in zip(_RATE, left, strict=True):
-                        headers[name] = str(value)
+                        headers.setdefault(name, str(value))
             await send(message)
 
         await self.app(scope, receive, answer)
