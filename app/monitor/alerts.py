@@ -12,10 +12,11 @@ import structlog
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.exc import OperationalError
 
+from app.access import keys
 from app.db import Database, insert_missing, now
 from app.harvest.worker import owner
 from app.monitor import alert_routes, incidents, notices, observe, wording
-from app.monitor.causes import Cause, causes
+from app.monitor.causes import EXPIRY_DAYS, Cause, causes
 from app.monitor.courier import AlertUndelivered, Courier
 from app.monitor.notices import Batch
 from app.monitor.tables import watch
@@ -29,7 +30,8 @@ LEASE_S = 120
 def current(connection: Connection, data_dir: Path) -> list[Cause]:
     """What is wrong now, incidents or not."""
     members = incidents.members(connection)
-    return causes(observe.feeds(connection), observe.hub(connection, data_dir), members)
+    ending = keys.ending(connection, max(EXPIRY_DAYS))
+    return causes(observe.feeds(connection), observe.hub(connection, data_dir), members, ending)
 
 
 def evaluate(database: Database, data_dir: Path, patience_s: int = incidents.PATIENCE_S) -> None:

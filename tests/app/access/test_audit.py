@@ -1,11 +1,15 @@
 """The audit chain: every kind of act is noted with the change itself; nothing in it can be altered unseen."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pyotp
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
@@ -383,3 +387,31 @@ def test_many_addresses_are_counted_together_beyond_the_first() -> None:
         tally.refused(Principal("anonymous", frozenset(), Rows(), address=f"198.51.{number // 250}.{number % 250}"))
     assert tally.rest() == [("", "others", 2500)]
     assert tally.rest() == []
+
+
+def test_the_command_searches_by_actor_object_and_time_and_names_the_broken_row(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    with sqlite.write() as connection:
+        _filled(connection, 6)
+        _open(connection)
+        for seq in range(1, 7):
+            at = 1_780_000_000_000_000 + seq * DAY  # 2026-05-28T20:26:40Z and the days after
+            connection.execute(update(access.audit).where(access.audit.c.seq == seq).values(at=at))
+        _rehash_all(connection)
+
+    def hutong(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "HUTONG_DATA_DIR": str(tmp_path), "HUTONG_DATABASE_URL": str(sqlite.url)}
+        run = [sys.executable, "-m", "app.cli", "audit", *command]
+        return subprocess.run(run, env=environment, capture_output=True, text=True)
+
+    since, until = "2026-05-30", "2026-06-01T05:00:00+08:00"
+    told = hutong("list", "--since", since, "--until", until, "--json").stdout.splitlines()
+    assert [orjson.loads(line)["object"] for line in told] == ["person:p2", "person:p1"]
+    assert hutong("list", "--object", "person:p4", "--actor", "system").stdout.count("person:p4") == 1
+    assert hutong("list", "--since", "yesterday").returncode == 2
+    assert "the chain holds: 6 rows" in hutong("verify").stdout
+    with sqlite.write() as connection:
+        connection.execute(update(access.audit).where(access.audit.c.seq == 4).values(actor="nobody"))
+    broken = hutong("verify")
+    assert (broken.returncode, "broken at row 4" in broken.stdout) == (1, True)

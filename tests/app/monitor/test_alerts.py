@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from app.access import secrets
+from app.access import keys, secrets
 from app.access.keyring import Keyring
 from app.db import Database, metadata, now
 from app.feeds.tables import feed
@@ -254,3 +254,31 @@ def test_a_dead_host_opens_one_incident_and_its_return_resolves_it(database: Dat
     with database.read() as connection:
         assert incidents.incidents(connection) == []
         assert connection.execute(select(func.count()).select_from(incident)).scalar_one() == 2
+
+
+def test_a_key_that_ends_is_told_of_thirty_seven_and_one_days_before(database: Database, tmp_path: Path) -> None:
+    Hub(database).feed("upload", {"file": {"format": "csv", "id_columns": ["id"]}})
+    with database.write() as connection:
+        made = keys.issue(connection, "P-440000-01", days=90)
+        keys.issue(connection, "P-440000-01", label="for-ever")
+
+    def told(days: float) -> list[tuple[str, str]]:
+        with database.write() as connection:
+            ends = now(connection) + int(days * 24 * HOUR)
+            connection.execute(update(keys.api_key).where(keys.api_key.c.prefix == made.prefix).values(expires_at=ends))
+        with database.read() as connection:
+            return [(c.key, c.detail) for c in alerts.current(connection, tmp_path) if c.rule is Rule.EXPIRY]
+
+    assert told(31) == []
+    stages = [(told(days)[0][0].rpartition(":")[2], told(days)[0][1]) for days in (29.5, 8, 6.5, 2, 0.5)]
+    assert [stage for stage, _ in stages] == ["30", "30", "7", "7", "1"]
+    assert f"key {made.prefix} (main) of P-440000-01 ends in 7 d" in stages[2][1]
+    assert made.key not in repr(stages)
+    assert told(-1) == [], "what has ended is not ending"
+    told(20)
+    with database.write() as connection:
+        successor = keys.rotate(connection, made.prefix)
+    assert told(6) == [], "its successor is there"
+    with database.write() as connection:
+        keys.revoke(connection, successor.prefix)
+    assert len(told(6)) == 1
