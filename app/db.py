@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
+from app.protocol.errors import Unavailable
+
 metadata = MetaData()
 
 
@@ -58,6 +60,12 @@ class Database:
         same._reader = self._reader.execution_options(principal=principal)
         return same
 
+    def make(self) -> None:
+        """Makes the file of a SQLite database where there is none; nothing else does."""
+        if self.sqlite and self.url.database and self.url.database != ":memory:":
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(self.url.database).touch()
+
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
@@ -65,9 +73,13 @@ class Database:
 
 def _sqlite_engine(url: str) -> Engine:
     file = make_url(url).database
-    if file:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 60}, pool_size=20, max_overflow=80)
+
+    @event.listens_for(engine, "do_connect")
+    def _missing(*_: Any) -> None:
+        if file and file != ":memory:" and not Path(file).exists():
+            # SQLite would make an empty file of a mistyped name and call it a database.
+            raise Unavailable(f"there is no database {file}: check HUTONG_DATA_DIR, or make it with `hutong init`")
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:

@@ -14,7 +14,7 @@ from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
-from app.access.quotas import Buckets
+from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
 from app.catalogue.queries import head
 from app.console import account, actions, alerts, bulletin, reports
@@ -75,7 +75,18 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings))
+    quotas = Quotas(
+        settings.quota_feeds, settings.quota_records, settings.quota_upload_bytes, settings.quota_rejections
+    )
+    made = Engine(
+        database,
+        fetcher,
+        settings.brake,
+        files=settings.files,
+        rules=settings.rules,
+        ring=keyring(settings),
+        quotas=quotas,
+    )
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
@@ -86,7 +97,9 @@ def courier(settings: Settings) -> Courier:
     )
     sender = settings.smtp_from or settings.admin_email
     mail = MailServer.parse(settings.smtp_url)
-    return Courier(fetcher, mail, sender, settings.platform_name, settings.public_url, settings.locale)
+    return Courier(
+        fetcher, keyring(settings), mail, sender, settings.platform_name, settings.public_url, settings.locale
+    )
 
 
 def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]:

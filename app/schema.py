@@ -13,7 +13,8 @@ from app.db import Database
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrates up, in one transaction on both databases."""
+    """Migrates up, in one transaction on both databases; makes the file of a SQLite database."""
+    database.make()
     with database.write() as connection:
         command.upgrade(_config(connection), revision)
 

@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     anonymous_scopes: str = "catalogue:read"
     quota_tenant: str = Field(default="6000/m", pattern=r"^\d{1,9}/[smhd]$")
     quota_anonymous: str = Field(default="1200/m", pattern=r"^\d{1,9}/[smhd]$")
+    quota_feeds: int = Field(default=1_000, ge=1)
+    quota_records: int = Field(default=20_000_000, ge=1)
+    quota_upload_bytes: int = Field(default=100 << 30, ge=1)
+    quota_rejections: int = Field(default=100_000, ge=1)
     trusted_proxies: str = ""
     token_s: int = Field(default=900, ge=60, le=3600)
     session_idle_s: int = Field(default=1800, ge=60)

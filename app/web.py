@@ -43,6 +43,7 @@ def install(app: FastAPI) -> None:
             answer.headers["Retry-After"] = str(ceil(error.wait_s))
         if isinstance(error, QuotaExceeded):
             answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"] = str(error.limit), "0"
+            answer.headers["RateLimit-Reset"] = str(ceil(error.wait_s or 0))
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
@@ -85,7 +86,7 @@ class Answers:
                 headers["X-Request-Id"] = state["request_id"]
                 if left := state.get("left"):
                     for name, value in zip(_RATE, left, strict=True):
-                        headers[name] = str(value)
+                        headers.setdefault(name, str(value))
             await send(message)
 
         await self.app(scope, receive, answer)

@@ -57,6 +57,7 @@ class Act(StrEnum):
     INCIDENT_TAKEN = "incident.taken"
     ALERT_ROUTE = "alert.route"
     DIGEST_READERS = "digest.readers"
+    OBJECTIVE = "feed.objective"
     AUDIT_PURGED = "audit.purged"
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete
 
 from app.access import audit
+from app.access.audit import Act
 from app.access.gate import Gate
 from app.access.keyring import Keyring
+from app.access.principal import SYSTEM
 from app.access.tables import attempt, nonce, session
+from app.access.tally import Tally
 from app.clock import iso
 from app.db import Database, now
 from app.protocol.canonical import canonical
@@ -50,6 +54,7 @@ class Clerk:
     def _round(self) -> None:
         settings = self._gate.settings
         try:
+            told(self._database, self._gate.tally)
             with self._database.write() as connection:
                 tidy(connection, settings.session_s)
                 audit.purge(connection, settings.audit_days)
@@ -59,6 +64,14 @@ class Clerk:
                     self._duty(connection)
         except Exception:
             log.exception("clerk.fault")
+
+
+def told(database: Database, tally: Tally) -> None:
+    """Puts on the chain what was refused since the last time and is on no row yet: a row for each tenant or address."""
+    for tenant, address, count in tally.rest():
+        who = replace(SYSTEM, name=tenant or "anonymous", address=address)
+        with database.acting(who).write() as connection:
+            audit.note(connection, Act.REFUSED, "requests", "refused", count=count)
 
 
 def tidy(connection: Connection, session_s: int) -> None:

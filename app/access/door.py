@@ -52,16 +52,18 @@ class Needs:
             known = await _known(request, gate, caller)
         except Unauthorized as error:
             refusal = error
-        request.state.left, request.state.caller = gate.take(known), known  # a page that refuses says to whom
-        if self.public:
-            return known
+        request.state.caller = known  # a page that refuses says to whom
         try:
+            request.state.left = gate.take(known)
+            if self.public:
+                return known
             if refusal:
                 raise refusal
             self._check(known)
             await _from_our_page(request, gate, caller)
         except HutongError as error:
-            await run_in_threadpool(_note_refusal, request, known, error)
+            if (count := gate.tally.refused(known)) is not None:
+                await run_in_threadpool(_note_refusal, request, known, error, count)
             raise
         return known
 
@@ -177,7 +179,9 @@ def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
-def _note_refusal(request: Request, principal: Principal, error: HutongError) -> None:
+def _note_refusal(request: Request, principal: Principal, error: HutongError, count: int) -> None:
     database: Database = request.app.state.database
     with database.acting(principal).write() as connection:
-        audit.note(connection, Act.REFUSED, f"{request.method} {request.url.path}", "refused", why=error.kind)
+        audit.note(
+            connection, Act.REFUSED, f"{request.method} {request.url.path}", "refused", why=error.kind, count=count
+        )

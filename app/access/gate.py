@@ -19,6 +19,7 @@ from app.access.principal import Principal, Rows
 from app.access.quotas import Buckets, Left, Rate, bucket_of, networks
 from app.access.scopes import KEY_SCOPES, Scope, scopes_of
 from app.access.tables import suspension
+from app.access.tally import Tally
 from app.clock import ticks
 from app.db import Database, now
 from app.protocol.errors import Unauthorized
@@ -44,6 +45,7 @@ class Gate:
         self.settings = settings
         self.proxies = networks(settings.trusted_proxies)
         self.anonymous = scopes_of(settings.anonymous_scopes.replace(",", " ").split(), KEY_SCOPES)
+        self.tally = Tally()
         self._tenants = Buckets(Rate.of(settings.quota_tenant))
         self._addresses = Buckets(Rate.of(settings.quota_anonymous))
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()

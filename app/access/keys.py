@@ -8,7 +8,7 @@ import secrets
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed, within
@@ -19,6 +19,7 @@ from app.protocol.errors import BadRequest, Conflict, NotFound
 
 OVERLAP_S = 30 * 86_400
 LIVE = 2
+_DAY_US = 86_400_000_000
 
 
 class NewKey(NamedTuple):
@@ -70,7 +71,7 @@ def _add(
     row = {
         "prefix": prefix, "platform": platform, "label": label, "hash": sha256(key.encode()).hexdigest(),
         "scopes": " ".join(sorted(scopes)), "created_at": at, "created_by": acting(connection).name,
-        "expires_at": at + days * 86_400_000_000 if days else None,
+        "expires_at": at + days * _DAY_US if days else None,
     }  # fmt: skip
     connection.execute(api_key.insert(), row)
     return NewKey(prefix, key)
@@ -151,8 +152,33 @@ def keys(connection: Connection, platform: str | None = None) -> list[dict[str, 
     return [_shown(row, at, row.platform in stopped) for row in connection.execute(query)]
 
 
+class Ending(NamedTuple):
+    """A live key that ends soon and has no successor: `days` left, counted up."""
+
+    prefix: str
+    platform: str | None
+    label: str
+    days: int
+
+
+def ending(connection: Connection, days: int = 30) -> list[Ending]:
+    """Live keys that end within `days` while no other live key of their platform and label goes on, the soonest first."""
+    at, other = now(connection), api_key.alias()
+    limit = at + days * _DAY_US
+    same = and_(
+        func.coalesce(other.c.platform, "") == func.coalesce(api_key.c.platform, ""), other.c.label == api_key.c.label
+    )
+    goes_on = or_(other.c.expires_at.is_(None), other.c.expires_at > limit)
+    successor = select(other.c.prefix).where(same, other.c.revoked_at.is_(None), goes_on)
+    query = select(api_key).where(
+        api_key.c.revoked_at.is_(None), api_key.c.expires_at > at, api_key.c.expires_at <= limit
+    )
+    rows = connection.execute(narrowed(query.where(~successor.exists()).order_by(api_key.c.expires_at)))
+    return [Ending(row.prefix, row.platform, row.label, -(-(row.expires_at - at) // _DAY_US)) for row in rows]
+
+
 def _shown(row: Any, at: int, stopped: bool) -> dict[str, Any]:
-    left = None if row.expires_at is None else max(0, (row.expires_at - at) // 86_400_000_000)
+    left = None if row.expires_at is None else max(0, (row.expires_at - at) // _DAY_US)
     state = "suspended" if stopped else "live"
     if row.expires_at is not None and row.expires_at <= at:
         state = "expired"

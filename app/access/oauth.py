@@ -10,6 +10,7 @@ from fastapi import Request
 from app.access import keys, tokens
 from app.access.audit import Act, note
 from app.access.gate import Gate
+from app.access.principal import acting
 from app.db import now
 from app.protocol.words import PLATFORM_CODE
 from app.web import database
@@ -27,7 +28,8 @@ def answer(request: Request, form: Mapping[str, str]) -> Answer:
         row = keys.found(connection, secret)
         if row is None or (row.platform or "hub") != client:
             known = client if PLATFORM_CODE.match(client) else "unknown"
-            note(connection, Act.TOKEN, f"client:{known}", "refused")
+            if (count := gate.tally.refused(acting(connection))) is not None:
+                note(connection, Act.TOKEN, f"client:{known}", "refused", count=count)
             return 401, {"error": "invalid_client", "error_description": "client_id and client_secret do not hold"}
         held, wanted = set(row.scopes.split()), form.get("scope", row.scopes).split()
         if not set(wanted) <= held:

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from app.access import keys, passwords
 from app.access.audit import Act, note
-from app.access.principal import Rows
+from app.access.principal import Rows, acting
 from app.access.scopes import TENANTS, Role, roles_of
 from app.access.tables import attempt, person, recovery_code, session
-from app.db import now
+from app.access.tally import Tally
+from app.db import Database, now
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, Conflict, NotFound, Unauthorized
 from app.protocol.words import PLATFORM_CODE
@@ -52,12 +53,19 @@ def _place(roles: Iterable[str], platforms: Iterable[str], regions: Iterable[str
     return {"roles": " ".join(sorted(of)), "platforms": " ".join(codes), "regions": " ".join(areas)}
 
 
-def first(connection: Connection, code: str, name: str, password: str) -> None:
-    """The first person, a security administrator, by the code of `hutong init`. Raises Unauthorized when not the first."""
-    known = keys.found(connection, code)
-    if not nobody(connection) or known is None or known.platform or known.label != "init":
-        raise Unauthorized()
-    add(connection, name, password, [Role.SECURITY], initial=False)
+def first(database: Database, tally: Tally, code: str, name: str, password: str) -> None:
+    """The first person, a security administrator, by the code of `hutong init`. Commits by itself, a refusal too.
+
+    Raises Unauthorized when not the first or with another code, BadRequest for a weak password.
+    """
+    with database.write() as connection:
+        known = keys.found(connection, code)
+        if nobody(connection) and known is not None and not known.platform and known.label == "init":
+            add(connection, name, password, [Role.SECURITY], initial=False)
+            return
+        if (count := tally.refused(acting(connection))) is not None:
+            note(connection, Act.PERSON_ADDED, "person:first", "refused", count=count)
+    raise Unauthorized()
 
 
 def nobody(connection: Connection) -> bool:
@@ -101,11 +109,6 @@ def set_password(connection: Connection, name: str, password: str, *, initial: b
     connection.execute(update(person).where(person.c.name == name).values(values))
     connection.execute(delete(session).where(session.c.person == name))
     note(connection, Act.PASSWORD, f"person:{name}", initial=initial)
-
-
-def password_holds(connection: Connection, name: str, password: str) -> bool:
-    """Whether this is the person's password."""
-    return passwords.matches(by_name(connection, name).password, password)
 
 
 def forget_second_factor(connection: Connection, name: str) -> None:

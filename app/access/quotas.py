@@ -1,4 +1,5 @@
-"""Token buckets: one for each tenant (all its keys together), one for each anonymous address.
+"""Token buckets: one for each tenant (all its keys together), one for each anonymous address; and how much of a
+platform the hub holds.
 
 Buckets live in this process: several processes each give the whole rate. Anonymous callers on this machine's
 loopback are not limited; a proxy on the same machine must be listed, and then its callers are.
@@ -31,6 +32,19 @@ class Rate(NamedTuple):
         if not (found := _RATE.match(text)):
             raise ValueError(f"a rate is written 20/s, 600/m, 1000/h or 5000/d, not {text!r}")
         return cls(int(found[1]), _SECONDS[found[2]])
+
+
+class Quotas(NamedTuple):
+    """What a platform may have in the hub: feeds that are not retired, live records of all of them, bytes of files
+    uploaded within 24 hours, refused entries kept of one feed."""
+
+    feeds: int = 1_000
+    records: int = 20_000_000
+    upload_bytes: int = 100 << 30
+    rejections: int = 100_000
+
+
+STANDARD = Quotas()
 
 
 class Left(NamedTuple):

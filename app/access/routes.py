@@ -11,7 +11,7 @@ from app.access import audit, keys, oauth, people, second_factor, sessions, toke
 from app.access.audit import Act
 from app.access.door import COOKIE, drop_cookie, principal_of, public, requires, same_origin, set_cookie, signed_in
 from app.access.scopes import Scope
-from app.protocol.errors import NotFound, Unauthorized
+from app.protocol.errors import NotFound
 from app.web import Config, Reading, Tx, database, json, seal, unseal
 
 router = APIRouter(tags=["access"])
@@ -104,10 +104,10 @@ def jwks(request: Request) -> Response:
 
 
 @router.post("/api/v1/people/first", status_code=201, dependencies=[public()])
-def first_person(request: Request, connection: Tx, body: FirstPerson) -> Response:
+def first_person(request: Request, body: FirstPerson) -> Response:
     """Makes the first administrator by the one-time code; afterwards it answers nobody."""
     same_origin(request)
-    people.first(connection, body.code, body.name, body.password)
+    people.first(database(request), request.app.state.gate.tally, body.code, body.name, body.password)
     return json({"name": body.name}, 201)
 
 
@@ -115,8 +115,8 @@ def first_person(request: Request, connection: Tx, body: FirstPerson) -> Respons
 def login(request: Request, config: Config, body: Credentials) -> Response:
     """A session cookie, and the token that writing requests must carry."""
     same_origin(request)
-    gate, address = request.app.state.gate, principal_of(request).address
-    begun = sessions.sign_in(database(request), gate.ring, config, address, **body.model_dump())
+    gate = request.app.state.gate
+    begun = sessions.sign_in(database(request), gate.ring, config, gate.tally, **body.model_dump())
     answer = json({"name": begun.name, "csrf": begun.csrf, "must": begun.must})
     set_cookie(answer, begun)
     return answer
@@ -149,14 +149,11 @@ def _my_name(request: Request) -> str:
 
 
 @router.post("/api/v1/me/password", dependencies=[signed_in()])
-def change_password(request: Request, connection: Tx, config: Config, body: NewPassword) -> Response:
+def change_password(request: Request, body: NewPassword) -> Response:
     """Changes one's own password; every session ends, this one too."""
-    name, gate = _my_name(request), request.app.state.gate
-    if not people.password_holds(connection, name, body.old):
-        raise Unauthorized()
-    people.set_password(connection, name, body.new, initial=False)
-    gate.forget()
-    return json({"name": name})
+    sessions.change_password(database(request), _my_name(request), body.old, body.new)
+    request.app.state.gate.forget()
+    return json({"name": _my_name(request)})
 
 
 @router.post("/api/v1/me/second-factor", dependencies=[signed_in()])

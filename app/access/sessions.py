@@ -11,10 +11,11 @@ from sqlalchemy import Connection, delete, select, update
 from app.access import passwords, second_factor
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.access.people import rows_of, tried
-from app.access.principal import Principal
+from app.access.people import by_name, rows_of, set_password, tried
+from app.access.principal import Principal, acting
 from app.access.scopes import OFFICERS, TENANTS, Role, granted
 from app.access.tables import attempt, person, session, suspension
+from app.access.tally import Tally
 from app.db import Database, insert_missing, now
 from app.protocol.errors import QuotaExceeded, SecondFactorNeeded, Unauthorized
 from app.settings import Settings
@@ -35,14 +36,7 @@ class SignedIn(NamedTuple):
 
 
 def sign_in(
-    database: Database,
-    ring: Keyring,
-    settings: Settings,
-    address: str,
-    *,
-    name: str,
-    password: str,
-    code: str = "",
+    database: Database, ring: Keyring, settings: Settings, tally: Tally, *, name: str, password: str, code: str = ""
 ) -> SignedIn:
     """A session for a right password (and code). Commits by itself: a failure must be remembered though it raises.
 
@@ -55,22 +49,50 @@ def sign_in(
         row = connection.execute(select(person).where(person.c.name == name)).first()
         # A name without an account is not written down: people type their password into the field for the name.
         shown = f"person:{name}" if row else "person:unknown"
-        if wait:
-            note(connection, Act.LOGIN, shown, "refused", why="locked")
+        # Of an account each failure is a row; what cannot succeed anyway is counted, or anybody could fill the chain.
+        count = tally.refused(acting(connection)) if wait or not row else 1
+        if wait and count is not None:
+            note(connection, Act.LOGIN, shown, "refused", why="locked", count=count)
     if wait:
-        error = QuotaExceeded("too many failed sign-ins for this name; wait", wait_s=wait, limit=TRIES)
-        error.kind = "auth.locked"
-        raise error
+        raise _locked(wait)
     # Outside of a transaction: hashing is slow on purpose.
     right = passwords.matches(row.password if row else None, password)
     with database.write() as connection:
         refusal = _refusal(connection, ring, row, right, code)
         if refusal is None:
-            return _begin(connection, ring, settings, row, address)
+            return _begin(connection, ring, settings, row)
         if isinstance(refusal, SecondFactorNeeded):
             connection.execute(delete(attempt).where(attempt.c.name == tried(name), attempt.c.failed <= 1))
-        note(connection, Act.LOGIN, shown, "refused", why=refusal.kind)
+        if count is not None:
+            note(connection, Act.LOGIN, shown, "refused", why=refusal.kind, count=count)
     raise refusal
+
+
+def _locked(wait_s: float) -> QuotaExceeded:
+    error = QuotaExceeded("too many failed sign-ins for this name; wait", wait_s=wait_s, limit=TRIES)
+    error.kind = "auth.locked"
+    return error
+
+
+def change_password(database: Database, name: str, old: str, new: str) -> None:
+    """A new password for whoever knows the old one; tries count like those of signing in. Commits by itself.
+
+    Raises Unauthorized for a wrong old one, QuotaExceeded (`auth.locked`), BadRequest for a weak new one.
+    """
+    with database.write() as connection:
+        wait, row = _reserve(connection, name), by_name(connection, name)
+    if wait:
+        raise _locked(wait)
+    right = passwords.matches(row.password, old)
+    with database.write() as connection:
+        if right:
+            connection.execute(delete(attempt).where(attempt.c.name == tried(name)))
+        else:
+            note(connection, Act.PASSWORD, f"person:{name}", "refused")
+    if not right:
+        raise Unauthorized()
+    with database.write() as connection:
+        set_password(connection, name, new, initial=False)
 
 
 def _refusal(connection: Connection, ring: Keyring, row: Any, right: bool, code: str) -> Unauthorized | None:
@@ -101,9 +123,10 @@ def _reserve(connection: Connection, name: str) -> float:
     return 0.0
 
 
-def _begin(connection: Connection, ring: Keyring, settings: Settings, row: Any, address: str) -> SignedIn:
+def _begin(connection: Connection, ring: Keyring, settings: Settings, row: Any) -> SignedIn:
     connection.execute(delete(attempt).where(attempt.c.name == tried(row.name)))
     cookie, at = secrets.token_urlsafe(32), now(connection)
+    address = acting(connection).address
     stored = {"hash": _digest(cookie), "person": row.name, "address": address, "began_at": at, "seen_at": at}
     connection.execute(session.insert(), stored)
     note(connection, Act.LOGIN, f"person:{row.name}")

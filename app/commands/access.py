@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from app.access import audit, clerk, keys, people
 from app.access import secrets as vault
 from app.access.keyring import keyring
 from app.access.scopes import GRANTS, Scope
+from app.clock import iso
 from app.platforms import service as platforms
 from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, screen, show
@@ -148,16 +150,36 @@ def audit_list(
     actor: str = "",
     object: str = "",
     act: str = "",
+    since: Annotated[str, typer.Option(help="from this time on: 2026-11-28 or 2026-11-28T08:00:00Z")] = "",
+    until: Annotated[str, typer.Option(help="up to this time")] = "",
     limit: Annotated[int, typer.Option("-n")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Rows, the latest first, by exact actor, object or act."""
+    """Rows, the latest first, by exact actor, object or act, and by time."""
     _, database = opened()
     if act and act not in set(audit.Act):
         raise BadRequest(f"there is no act {act!r}; there are {', '.join(audit.Act)}")
     with database.read() as connection:
-        found = audit.search(connection, actor=actor, object=object, act=act, limit=limit)
+        found = audit.search(
+            connection,
+            actor=actor,
+            object=object,
+            act=act,
+            since=_micros(since) or 0,
+            until=_micros(until),
+            limit=limit,
+        )
+    found = [{**row, "at": iso(row["at"])} for row in found]
     show(found, ("seq", "at", "actor", "act", "object", "result", "address"), as_json)
+
+
+def _micros(text: str) -> int | None:
+    """UTC where no zone is said. Raises BadRequest."""
+    try:
+        at = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadRequest(f"{text!r} is no time: write 2026-11-28 or 2026-11-28T08:00:00Z") from None
+    return None if at is None else int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000
 
 
 @audit_app.command("export")

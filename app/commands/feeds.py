@@ -38,7 +38,7 @@ def feed_add(
         print(
             feeds.register(
                 connection, platform=platform, name=name, connector=connector, config=checked, key=key,
-                mapping=chosen, every_s=_seconds(every), sealed=(keyring(settings), hidden),
+                mapping=chosen, every_s=_seconds(every), sealed=(keyring(settings), hidden), quota=settings.quota_feeds,
             )
         )  # fmt: skip
 
@@ -70,7 +70,7 @@ def feed_upload(feed: str, file: Path, name: str | None = None, as_json: Json = 
         staged = uploads.staged(settings.files, pieces, settings.fetch_file_max_bytes)
     try:
         with database.write() as connection:
-            row = uploads.keep(connection, settings.files, staged, feed, name or file.name)
+            row = uploads.keep(connection, settings.files, staged, feed, name or file.name, settings.quota_upload_bytes)
     finally:
         staged.path.unlink(missing_ok=True)
     show([row], ("id", "feed_id", "name", "bytes", "sha256"), as_json)

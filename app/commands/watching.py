@@ -7,6 +7,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from app.access.keyring import keyring
 from app.clock import iso
 from app.main import courier
 from app.monitor import alert_routes, alerts, doctor, incidents, objectives, status
@@ -104,8 +105,9 @@ def route_add(
         raise BadRequest("no mail server is set: HUTONG_SMTP_URL (docs/monitoring.md)")
     with closing(database), database.write() as connection:
         found = alert_routes.add(
-            connection, name=name, kind=kind, to=to or [], url=url, key=key, rules=rule or [], quiet=quiet
-        )
+            connection, keyring(settings), name=name, kind=kind, to=to or [], url=url, key=key, rules=rule or [],
+            quiet=quiet,
+        )  # fmt: skip
     told(found, as_json)
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from app.access import people, second_factor, sessions
 from app.access.door import drop_cookie, principal_of, public, same_origin, set_cookie, signed_in
 from app.console.page import Page, PageRoute, View
-from app.protocol.errors import BadRequest, HutongError, Unauthorized
+from app.protocol.errors import BadRequest, HutongError
 from app.web import Reading, Tx, database
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -52,8 +52,8 @@ def _signed_in(view: View, form: dict[str, str]) -> Response:
     request, given = view.request, {key: form.get(key, "")[:256] for key in ("name", "password", "code")}
     if not (given["name"] and given["password"]):
         raise BadRequest("name and password are needed")
-    address = principal_of(request).address
-    begun = sessions.sign_in(database(request), request.app.state.gate.ring, view.settings, address, **given)
+    gate = request.app.state.gate
+    begun = sessions.sign_in(database(request), gate.ring, view.settings, gate.tally, **given)
     answer = RedirectResponse("/account" if begun.must else local(form.get("to", "")), 303)
     set_cookie(answer, begun)
     return answer
@@ -89,8 +89,7 @@ def make_first(view: Page, form: Form) -> Response:
     same_origin(view.request)
     code, name, password = (form.get(key, "")[:256] for key in ("code", "name", "password"))
     try:
-        with database(view.request).write() as connection:
-            people.first(connection, code, name, password)
+        people.first(database(view.request), view.request.app.state.gate.tally, code, name, password)
     except HutongError as error:
         return _first(view, name, error)
     return RedirectResponse("/login", 303)
@@ -111,12 +110,9 @@ def show_account(view: Page) -> Response:
 @router.post("/account/password", dependencies=[signed_in()])
 def change_password(view: Page, form: Form) -> Response:
     """A new password; every session ends, this one too."""
-    name = _name(view.request)
+    old, new = form.get("old", "")[:256], form.get("new", "")[:257]
     try:
-        with database(view.request).write() as connection:
-            if not people.password_holds(connection, name, form.get("old", "")[:256]):
-                raise Unauthorized()
-            people.set_password(connection, name, form.get("new", "")[:257], initial=False)
+        sessions.change_password(database(view.request), _name(view.request), old, new)
     except HutongError as error:
         return _account(view, error)
     view.request.app.state.gate.forget()

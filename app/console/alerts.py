@@ -40,7 +40,7 @@ def add_route(view: Page, form: Posted) -> Response:
     """A new route; a key that the hub made is shown in this answer and never again."""
     try:
         with database(view.request).write() as connection:
-            made = alerts.add(connection, form)
+            made = alerts.add(connection, view.request.app.state.gate.ring, form)
     except HutongError as error:
         return _board(view, error.status, draft=form, error=error.detail)
     return _board(view, 201, made=made)

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from app.access.door import requires
 from app.access.scopes import Scope
 from app.feeds import service, uploads
+from app.settings import Settings
 from app.web import Config, Reading, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
@@ -22,13 +23,13 @@ async def upload_file(
 ) -> Response:
     """Takes the body as the feed's newest file (`curl --data-binary @FILE`); it is harvested at once."""
     staged = await uploads.received(config.files, request.stream(), config.fetch_file_max_bytes)
-    return json(await run_in_threadpool(_keep, request, config.files, staged, feed_id, name), 201)
+    return json(await run_in_threadpool(_keep, request, config, staged, feed_id, name), 201)
 
 
-def _keep(request: Request, folder: Any, staged: uploads.Staged, feed_id: int, name: str) -> dict[str, Any]:
+def _keep(request: Request, config: Settings, staged: uploads.Staged, feed_id: int, name: str) -> dict[str, Any]:
     try:
         with database(request).write() as connection:
-            return uploads.keep(connection, folder, staged, feed_id, name)
+            return uploads.keep(connection, config.files, staged, feed_id, name, config.quota_upload_bytes)
     finally:
         staged.path.unlink(missing_ok=True)
 

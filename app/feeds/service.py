@@ -12,12 +12,13 @@ from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
 from app.access.principal import Statement, acting, narrowed
+from app.access.quotas import STANDARD
 from app.access.scopes import Scope
 from app.db import now, plain
 from app.feeds.tables import feed
 from app.platforms import notices
 from app.platforms import service as platforms
-from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaFull
 
 SUSPENDED: Final = "suspended"
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
@@ -34,12 +35,16 @@ def register(
     every_s: int = 900,
     key: str | None = None,
     sealed: tuple[Keyring, Mapping[str, str]] | None = None,
+    quota: int = STANDARD.feeds,
 ) -> int:
     """Adds a feed; its number. `config` must have been checked by the connector's own schema.
 
     `sealed` holds the true values of the fields that stand masked in `config`; they go to the vault, never to the row.
+    Raises QuotaFull for a platform that has `quota` feeds, Conflict for a key that is taken.
     """
     platforms.by_code(connection, platform)
+    if _count(connection, platform, feed.c.state != "retired") >= quota:
+        raise QuotaFull(f"platform {platform} has {quota} feeds (HUTONG_QUOTA_FEEDS); retire one first")
     key = key or f"{connector}-{_count(connection, platform) + 1}"
     if not KEY.match(key):
         raise BadRequest(f"feed key {key!r}: use lower-case letters, digits and hyphens")
@@ -63,8 +68,8 @@ def owner(feed_id: int) -> str:
     return f"feed:{feed_id}"
 
 
-def _count(connection: Connection, platform: str) -> int:
-    query = select(func.count()).select_from(feed).where(feed.c.platform == platform)
+def _count(connection: Connection, platform: str, *which: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(feed).where(feed.c.platform == platform, *which)
     return int(connection.execute(mine(connection, query)).scalar_one())
 
 

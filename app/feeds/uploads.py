@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, desc, select, update
 
 from app.access.audit import Act, note
+from app.access.quotas import STANDARD
 from app.db import now, plain
 from app.feeds import service
 from app.feeds.tables import feed, upload
-from app.protocol.errors import BadRequest, TooLarge
+from app.protocol.errors import BadRequest, QuotaExceeded, TooLarge
 
 KIND = "upload"
+_DAY_US = 86_400_000_000
 _UNPRINTED = re.compile(r"[^\w.()\[\] +@=,-]")
 
 
@@ -89,14 +91,19 @@ async def received(folder: Path, pieces: AsyncIterator[bytes], limit: int) -> St
         raise
 
 
-def keep(connection: Connection, folder: Path, file: Staged, reference: int | str, name: str) -> dict[str, Any]:
+def keep(
+    connection: Connection, folder: Path, file: Staged, reference: int | str, name: str,
+    quota: int = STANDARD.upload_bytes,
+) -> dict[str, Any]:  # fmt: skip
     """Makes a received file the feed's newest and lets the feed be harvested now; the file's row.
 
-    Raises NotFound (the feed), BadRequest (its connector reads no uploads).
+    Raises NotFound (the feed), BadRequest (its connector reads no uploads), TooLarge, QuotaExceeded when the platform's feeds
+    would have taken more than `quota` bytes within 24 hours.
     """
     found = service.by_id(connection, reference)
     if found["connector"] != KIND:
         raise BadRequest(f"feed {found['id']} is of the kind {found['connector']!r}; only {KIND!r} feeds take files")
+    _bound(connection, found["platform"], file.bytes, quota)
     target = place(folder, file.sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(file.path, target)
@@ -109,6 +116,25 @@ def keep(connection: Connection, folder: Path, file: Staged, reference: int | st
     connection.execute(service.mine(connection, due))
     note(connection, Act.FILE_UPLOADED, service.owner(found["id"]), sha256=file.sha256, bytes=file.bytes)
     return row
+
+
+def _bound(connection: Connection, platform: str, more: int, quota: int) -> None:
+    if more > quota:
+        raise TooLarge(f"the file has more bytes than a platform may upload in 24 hours: {quota}")
+    at = now(connection)
+    query = select(upload.c.bytes, upload.c.uploaded_at).join(feed, feed.c.id == upload.c.feed_id)
+    query = query.where(feed.c.platform == platform, upload.c.uploaded_at > at - _DAY_US).order_by(upload.c.id)
+    recent = connection.execute(service.mine(connection, query)).all()
+    over, ends_at = sum(row.bytes for row in recent) + more - quota, at + _DAY_US
+    if over <= 0:
+        return
+    for row in recent:  # the oldest leave the 24 hours first
+        over -= row.bytes
+        if over <= 0:
+            ends_at = row.uploaded_at + _DAY_US
+            break
+    detail = f"platform {platform} may upload {quota} bytes in 24 hours (HUTONG_QUOTA_UPLOAD_BYTES)"
+    raise QuotaExceeded(detail, wait_s=(ends_at - at) / 1_000_000, limit=quota)
 
 
 def place(folder: Path, digest: str) -> Path:

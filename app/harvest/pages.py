@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from app.access.keyring import Keyring
+from app.access.quotas import STANDARD, Quotas
 from app.catalogue import service
 from app.db import Database
 from app.feeds import leases
@@ -53,6 +54,7 @@ class Engine:
     patience_s: float = PATIENCE_S
     rules: str = ""
     files: Path = Path()
+    quotas: Quotas = STANDARD
     ring: Keyring | None = None  # opens the secrets of feeds
 
     def close(self) -> None:

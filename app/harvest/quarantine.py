@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from app.access.quotas import STANDARD
 from app.catalogue import originals, service
 from app.db import Database, now
 from app.harvest import runs
@@ -17,12 +18,20 @@ from app.protocol.words import Job
 
 
 def store(
-    connection: Connection, feed_id: int, run_id: int, refused: Sequence[tuple[Entry, Fault]], context: bytes
-) -> None:
-    """Keeps each refused entry once: a later refusal of the same identifier replaces the earlier one."""
+    connection: Connection, feed_id: int, run_id: int, refused: Sequence[tuple[Entry, Fault]], context: bytes,
+    quota: int = STANDARD.rejections,
+) -> None:  # fmt: skip
+    """Keeps each refused entry once: a later refusal of the same identifier replaces the earlier one.
+
+    At most `quota` open ones of a feed are kept; what comes beyond is counted by the run alone.
+    """
     if not refused:
         return
     _forget(connection, feed_id, [entry.identifier for entry, _ in refused])
+    kept = select(func.count()).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    refused = refused[: max(0, quota - connection.execute(kept).scalar_one())]
+    if not refused:
+        return
     at = now(connection)
     rows = [
         {

@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from app.catalogue import originals, service
+from app.catalogue import digests, originals, service
 from app.feeds import leases
+from app.feeds.tables import feed
 from app.harvest import brake, quarantine, runs
 from app.harvest.pages import Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
-from app.protocol.errors import PeerViolation
+from app.protocol.errors import PeerViolation, QuotaFull
 from app.protocol.vocab import province_of
 
 EVIDENCE = 20  # refused entries kept of a page that was not stored
@@ -20,7 +21,7 @@ Refused = Sequence[tuple[Entry, Fault]]
 
 
 def store(run: Run, step: Step) -> Mapping[str, int]:
-    """Stores a step; its counts. Raises LeaseLost, and PeerViolation for a page that has changed its shape."""
+    """Stores a step; its counts. Raises LeaseLost, QuotaFull, and PeerViolation for a page of another shape."""
     batch = step.batch()
     if (changed := _schema_change(step, batch)) is not None:
         _keep_evidence(run, step, batch)
@@ -32,6 +33,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
         outcome = service.apply(connection, batch.arrivals, origin)
         raws = batch.raws([step.entries[place] for place in step.fresh])
+        if outcome.created:
+            _bound(connection, run)
         originals.keep(connection, outcome.written, raws, step.page.context)
         refused = _refused(step, batch, outcome)
         _quarantine(connection, run, step, refused)
@@ -48,6 +51,15 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     return counts
 
 
+def _bound(connection: Connection, run: Run) -> None:
+    """Raises QuotaFull when the platform now has more live records than it may; the page is not stored then."""
+    quota, platform = run.engine.quotas.records, run.feed["platform"]
+    own = select(feed.c.id).where(feed.c.platform == platform)
+    live = sum(digests.state(connection, f"feed:{number}")[0] for number in connection.execute(own).scalars())
+    if live > quota:
+        raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
+
+
 def _refused(step: Step, batch: Batch, outcome: service.Outcome) -> Refused:
     """Entries that cannot become records, and those whose version came with other content (IX/1 V3)."""
     refused = [(step.entries[step.fresh[place]], fault) for place, fault in batch.refused]
@@ -61,7 +73,8 @@ def _quarantine(connection: Connection, run: Run, step: Step, refused: Refused) 
     bad = {id(entry) for entry, _ in refused}
     good = [entry.identifier for entry in step.entries if not entry.deleted and id(entry) not in bad]
     quarantine.cleared(connection, run.feed["id"], good)
-    quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context)
+    quota = run.engine.quotas.rejections
+    quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context, quota)
 
 
 def _deleted(connection: Connection, run: Run, step: Step) -> int:

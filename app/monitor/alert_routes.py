@@ -1,17 +1,21 @@
-"""Who is told of incidents: routes with their rules and quiet hours. Secrets go in and never come out."""
+"""Who is told of incidents: routes with their rules and quiet hours. Addresses and keys go into the vault
+(app/access/secrets.py) and come out for the one who delivers alone.
+"""
 
 import base64
-import secrets
 from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
 from email.utils import parseaddr
+from secrets import token_bytes
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
+from app.access import secrets
 from app.access.audit import Act, note
+from app.access.keyring import Keyring
 from app.db import now, plain
 from app.harvest.guard import parse_url
 from app.monitor.causes import Rule
@@ -23,11 +27,12 @@ from app.protocol.errors import AddressForbidden, BadRequest, Conflict, NotFound
 RECIPIENTS: Final = 20
 ROUTES: Final = 100
 STATES: Final = ("active", "paused")
-_SHOWN = [column for column in alert_route.c if column.name != "secret"]
+_SEALED: Final = "route"
 
 
 def add(
     connection: Connection,
+    ring: Keyring,
     *,
     name: str,
     kind: str,
@@ -49,14 +54,20 @@ def add(
     _room(connection, name)
     secret = {"to": recipients(to)} if kind == "mail" else _address(kind, url, key)
     row = {
-        "name": name, "kind": kind, "target": _target(secret), "secret": orjson.dumps(secret).decode(),
+        "name": name, "kind": kind, "target": _target(secret),
         "rules": orjson.dumps(list(rules)).decode(), "quiet": checked_quiet(quiet), "state": "active",
         "created_at": now(connection),
     }  # fmt: skip
     number = connection.execute(alert_route.insert().returning(alert_route.c.id), row).scalar_one()
-    _noted(connection, number, "added", name=name, kind=kind)
+    secrets.keep(connection, ring, owner(number), {_SEALED: orjson.dumps(secret).decode()})
+    note(connection, Act.ALERT_ROUTE, owner(number), state="active", name=name, kind=kind, target=row["target"])
     made = {"key": secret["key"]} if kind == "webhook" and not key else {}
     return {**by_id(connection, number), **made}
+
+
+def owner(route_id: int) -> str:
+    """The name of a route in the vault and in the audit chain."""
+    return f"alert-route:{route_id}"
 
 
 def _room(connection: Connection, name: str) -> None:
@@ -91,7 +102,7 @@ def _address(kind: str, url: str, key: str) -> dict[str, str]:
     if len(url) > 2000:
         raise BadRequest("`url` of the route has more than 2,000 characters")
     if kind == "webhook":
-        key = key or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        key = key or f"whsec_{base64.b64encode(token_bytes(32)).decode()}"
         _check_key(key)
     return {"url": url, "key": key}
 
@@ -121,25 +132,22 @@ def routes(connection: Connection) -> list[dict[str, Any]]:
     for row in connection.execute(query):
         counts = untold.setdefault(row.route_id, {"pending": 0, "failed": 0})
         counts[row.state] += 1
-    rows = connection.execute(select(*_SHOWN).order_by(alert_route.c.id)).all()
+    rows = connection.execute(select(alert_route).order_by(alert_route.c.id)).all()
     return [{**_plain(row), **untold.get(row.id, {"pending": 0, "failed": 0})} for row in rows]
 
 
 def by_id(connection: Connection, route_id: int) -> dict[str, Any]:
     """One route without its secret. Raises NotFound."""
-    row = connection.execute(select(*_SHOWN).where(alert_route.c.id == route_id)).first()
+    row = connection.execute(select(alert_route).where(alert_route.c.id == route_id)).first()
     if row is None:
         raise NotFound(f"there is no alert route {route_id}")
     return _plain(row)
 
 
-def opened(connection: Connection, route_id: int) -> tuple[str, dict[str, Any]]:
-    """Kind and secret, for the one who delivers. Raises NotFound."""
-    query = select(alert_route.c.kind, alert_route.c.secret).where(alert_route.c.id == route_id)
-    row = connection.execute(query).first()
-    if row is None:
-        raise NotFound(f"there is no alert route {route_id}")
-    return row.kind, orjson.loads(row.secret)
+def opened(connection: Connection, ring: Keyring, route_id: int) -> tuple[str, dict[str, Any]]:
+    """Kind and secret, for the one who delivers. Raises NotFound, SecretLost."""
+    kind: str = by_id(connection, route_id)["kind"]
+    return kind, orjson.loads(secrets.opened(connection, ring, owner(route_id))[_SEALED])
 
 
 def move(connection: Connection, route_id: int, state: str) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def move(connection: Connection, route_id: int, state: str) -> dict[str, Any]:
         raise BadRequest(f"a route is {' or '.join(STATES)}")
     connection.execute(update(alert_route).where(alert_route.c.id == route_id).values(state=state))
     found = by_id(connection, route_id)
-    _noted(connection, route_id, state)
+    note(connection, Act.ALERT_ROUTE, owner(route_id), state=state)
     return found
 
 
@@ -157,11 +165,8 @@ def remove(connection: Connection, route_id: int) -> None:
     found = by_id(connection, route_id)
     connection.execute(delete(notice).where(notice.c.route_id == route_id))
     connection.execute(delete(alert_route).where(alert_route.c.id == route_id))
-    _noted(connection, route_id, "removed", name=found["name"])
-
-
-def _noted(connection: Connection, route_id: int, state: str, **more: Any) -> None:
-    note(connection, Act.ALERT_ROUTE, f"alert-route:{route_id}", state=state, **more)
+    secrets.forget(connection, owner(route_id))
+    note(connection, Act.ALERT_ROUTE, owner(route_id), state="removed", name=found["name"])
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -12,14 +12,15 @@ import structlog
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.exc import OperationalError
 
+from app.access import keys
 from app.db import Database, insert_missing, now
 from app.harvest.worker import owner
 from app.monitor import alert_routes, incidents, notices, observe, wording
-from app.monitor.causes import Cause, causes
+from app.monitor.causes import EXPIRY_DAYS, Cause, causes
 from app.monitor.courier import AlertUndelivered, Courier
 from app.monitor.notices import Batch
 from app.monitor.tables import watch
-from app.protocol.errors import NotFound
+from app.protocol.errors import NotFound, SecretLost
 
 log = structlog.get_logger()
 NAME = "alerts"
@@ -31,7 +32,8 @@ Chore = Callable[[Callable[[], bool]], object]
 def current(connection: Connection, data_dir: Path) -> list[Cause]:
     """What is wrong now, incidents or not."""
     members = incidents.members(connection)
-    return causes(observe.feeds(connection), observe.hub(connection, data_dir), members)
+    ending = keys.ending(connection, max(EXPIRY_DAYS))
+    return causes(observe.feeds(connection), observe.hub(connection, data_dir), members, ending)
 
 
 def evaluate(database: Database, data_dir: Path, patience_s: int = incidents.PATIENCE_S) -> None:
@@ -52,26 +54,32 @@ def deliver(database: Database, courier: Courier, going_on: Callable[[], bool] =
 def _one(database: Database, courier: Courier, batch: Batch) -> bool:
     try:
         with database.read() as connection:
-            kind, secret = alert_routes.opened(connection, batch.route_id)
+            kind, secret = alert_routes.opened(connection, courier.ring, batch.route_id)
     except NotFound:  # removed meanwhile
         return False
+    except SecretLost as lost:
+        return _undelivered(database, batch, lost.detail)
     id = "msg_" + sha256(",".join(str(row.id) for row in batch.notices).encode()).hexdigest()[:24]
     try:
         courier.take(kind, secret, wording.message(batch.notices, id, courier.name, courier.url, courier.locale))
     except AlertUndelivered as failure:
-        log.warning("alert.undelivered", route=batch.route_id, error=failure.detail)
-        with database.write() as connection:
-            notices.untold(connection, batch, now(connection), failure.detail)
-        return False
+        return _undelivered(database, batch, failure.detail)
     with database.write() as connection:
         notices.told(connection, batch, now(connection))
     return True
 
 
+def _undelivered(database: Database, batch: Batch, why: str) -> bool:
+    log.warning("alert.undelivered", route=batch.route_id, error=why)
+    with database.write() as connection:
+        notices.untold(connection, batch, now(connection), why)
+    return False
+
+
 def test(database: Database, courier: Courier, route_id: int) -> dict[str, object]:
-    """Sends a message that says it is a test. Raises NotFound, AlertUndelivered."""
+    """Sends a message that says it is a test. Raises NotFound, AlertUndelivered, SecretLost."""
     with database.read() as connection:
-        kind, secret = alert_routes.opened(connection, route_id)
+        kind, secret = alert_routes.opened(connection, courier.ring, route_id)
         id = f"msg_test_{now(connection)}"
     courier.take(kind, secret, wording.trial(id, courier.name, courier.url, courier.locale))
     return {"route": route_id, "kind": kind, "told": True}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from app.access.keys import Ending
 from app.harvest.totals import HUB, NETWORK, SOURCE, blame
 from app.monitor.states import State
 
@@ -26,6 +27,7 @@ class Rule(StrEnum):
     BACKLOG = "backlog"
     WORKER = "worker"
     DISK = "disk"
+    EXPIRY = "expiry"
 
 
 class Severity(StrEnum):
@@ -40,6 +42,7 @@ SEVERITY: Final = {
     Rule.FAILING: Severity.CRITICAL, Rule.NETWORK: Severity.CRITICAL, Rule.WORKER: Severity.CRITICAL,
     Rule.DISK: Severity.CRITICAL, Rule.LATE: Severity.WARNING, Rule.REFUSED: Severity.WARNING,
     Rule.BUDGET: Severity.WARNING, Rule.BACKLOG: Severity.WARNING, Rule.HELD: Severity.DECISION,
+    Rule.EXPIRY: Severity.WARNING,
 }  # fmt: skip
 WORKER_MISSING_S: Final = 300
 BACKLOG_S: Final = 900
@@ -48,6 +51,7 @@ DISK_PLENTY: Final = 20 << 30
 DISK_LEAST: Final = 1 << 30
 REFUSED_SHARE: Final = 0.1
 REFUSED_LEAST: Final = 20
+EXPIRY_DAYS: Final = (1, 7, 30)  # before its end a key is told of three times
 NETWORK_KEY: Final = "hub:network"
 HOSTS_LEAST: Final = 4  # unreachable hosts, and at least half of all: that is our network, not theirs
 _BEHIND: Final = frozenset({State.LATE, State.FAILING})
@@ -96,7 +100,9 @@ class Cause:
         return SEVERITY[self.rule]
 
 
-def causes(feeds: Sequence[Seen], hub: Hub, open_members: Mapping[int, str] | None = None) -> list[Cause]:
+def causes(
+    feeds: Sequence[Seen], hub: Hub, open_members: Mapping[int, str] | None = None, ending: Sequence[Ending] = ()
+) -> list[Cause]:
     """Everything that is wrong now. `open_members`: feeds of open connection incidents with their keys; while such a
     feed is only being tried again, it is still part of what is wrong."""
     found = _of_hub(hub)
@@ -107,7 +113,15 @@ def causes(feeds: Sequence[Seen], hub: Hub, open_members: Mapping[int, str] | No
         found = [cause for cause in found if cause.rule is not Rule.BACKLOG]
         found.append(_backlog(hub, late))
     covered = {number for cause in found for number in cause.feeds}
+    found += [_of_key(key) for key in ending]
     return found + [cause for one in feeds for cause in _of_feed(one, covered)]
+
+
+def _of_key(key: Ending) -> Cause:
+    """Each of the three times is a cause of its own, so that each is told."""
+    stage = next(days for days in EXPIRY_DAYS if key.days <= days)
+    detail = f"key {key.prefix} ({key.label}) of {key.platform or 'the hub'} ends in {key.days} d: hutong key rotate {key.prefix}"
+    return Cause(f"key:{key.prefix}:{stage}", Rule.EXPIRY, SOURCE if key.platform else HUB, detail)
 
 
 def _of_hub(hub: Hub) -> list[Cause]:

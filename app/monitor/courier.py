@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 import orjson
 from standardwebhooks import Webhook
 
+from app.access.keyring import Keyring
 from app.harvest.fetch import Fetcher
 from app.monitor.wording import Message
 from app.protocol.connector import Request
@@ -74,6 +75,7 @@ class Courier:
     """What is needed to reach any route."""
 
     fetcher: Fetcher
+    ring: Keyring
     mail: MailServer | None
     sender: str
     name: str

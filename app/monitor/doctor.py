@@ -18,6 +18,7 @@ from app.monitor import alerts, observe, status
 from app.monitor.causes import WORKER_MISSING_S, scarce
 from app.monitor.states import NEEDS_A_PERSON
 from app.platforms.tables import platform
+from app.protocol.errors import Unavailable
 from app.settings import Settings
 
 CLOCK_S: Final = 2.0
@@ -95,6 +96,8 @@ def examine(database: Database, settings: Settings) -> dict[str, Any]:
             if not schema_check.good:
                 return _report([schema_check], [])
             return _report([schema_check, *checks(connection, settings)], waits(connection))
+    except Unavailable as missing:
+        return _report([Check("database.reach", False, missing.detail, "make it, or name the right one")], [])
     except SQLAlchemyError as error:
         said = f"{database.url.render_as_string(hide_password=True)}: {type(error).__name__}"
         return _report([Check("database.reach", False, said, "check HUTONG_DATABASE_URL and the server")], [])

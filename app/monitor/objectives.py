@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
+from app.access.audit import Act, note
 from app.db import among, now, upsert
-from app.feeds.service import by_id, mine
+from app.feeds.service import by_id, mine, owner
 from app.feeds.tables import feed
 from app.harvest.freshness import PERMILLE, agreed, within
 from app.harvest.runs import day_of
@@ -145,6 +146,7 @@ def agree(connection: Connection, reference: int | str, within_s: int, permille:
         )
     row = {"feed_id": found["id"], "within_s": within_s, "permille": permille, "agreed_at": now(connection)}
     connection.execute(upsert(connection, objective, ("feed_id",), ("within_s", "permille", "agreed_at")), row)
+    note(connection, Act.OBJECTIVE, owner(found["id"]), within_s=within_s, permille=permille)
     return objectives(connection, [found["id"]])[found["id"]]
 
 
@@ -152,6 +154,7 @@ def default(connection: Connection, reference: int | str) -> Objective:
     """Goes back to the default. Raises NotFound."""
     number = by_id(connection, reference)["id"]
     connection.execute(delete(objective).where(objective.c.feed_id == number))
+    note(connection, Act.OBJECTIVE, owner(number), within_s="default")
     return objectives(connection, [number])[number]
 
 

@@ -92,9 +92,9 @@ def list_routes(connection: Reading) -> Response:
 
 
 @router.post("/alert-routes", status_code=201, dependencies=[_WRITES])
-def add_route(connection: Tx, body: NewRoute) -> Response:
+def add_route(request: Request, connection: Tx, body: NewRoute) -> Response:
     """A new route; the key of a webhook that the hub made is shown here and never again."""
-    return json(alert_routes.add(connection, **body.model_dump()), 201)
+    return json(alert_routes.add(connection, request.app.state.gate.ring, **body.model_dump()), 201)
 
 
 @router.post("/alert-routes/{route_id}/test", dependencies=[_WRITES])

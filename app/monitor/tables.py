@@ -33,14 +33,13 @@ alert_route = Table(
     Column("name", String(100), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
     Column("target", String(400), nullable=False),
-    # Never selected but where a message is sent: addresses of bots are passwords.
-    Column("secret", Text, nullable=False),
     Column("rules", Text, nullable=False),
     Column("quiet", String(11), nullable=False, default=""),
     Column("state", String(16), nullable=False, default="active"),
     Column("created_at", BigInteger, nullable=False),
     Column("told_at", BigInteger),
     Column("error", Text),
+    comment="address and key are in the vault, as alert-route:ID",
 )
 
 notice = Table(

@@ -124,6 +124,13 @@ class QuotaExceeded(CallerError):
         self.limit = limit
 
 
+class QuotaFull(CallerError):
+    """The platform has as many feeds, records or bytes in the hub as it may."""
+
+    kind = "quota.full"
+    status = 409
+
+
 class PeerError(HutongError):
     """A platform is at fault."""
 

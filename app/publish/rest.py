@@ -86,11 +86,12 @@ def list_feeds(connection: Reading) -> Response:
 
 
 @router.post("/feeds", status_code=201, dependencies=[requires(Scope.FEEDS_MANAGE)])
-def add_feed(request: Request, connection: Tx, body: NewFeed) -> Response:
+def add_feed(request: Request, connection: Tx, settings: Config, body: NewFeed) -> Response:
     """Registers a feed; secret fields of its configuration go to the vault."""
     config, hidden = masked(configured(body.connector, body.config))
     sealed = (request.app.state.gate.ring, hidden)
-    return json({"id": feeds.register(connection, **{**body.model_dump(), "config": config}, sealed=sealed)}, 201)
+    asked = {**body.model_dump(), "config": config, "quota": settings.quota_feeds}
+    return json({"id": feeds.register(connection, **asked, sealed=sealed)}, 201)
 
 
 @router.get("/feeds/{feed_id}", dependencies=[requires(Scope.OPS_READ)])

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
+from app.access.keyring import Keyring
 from app.console.form import Form
 from app.console.pages.work import names
 from app.monitor import alert_routes, alerts, incidents
@@ -50,9 +51,9 @@ def board(connection: Connection, query: AlertFilter, lang: str, **more: Any) ->
     }
 
 
-def add(connection: Connection, form: Form) -> dict[str, Any]:
+def add(connection: Connection, ring: Keyring, form: Form) -> dict[str, Any]:
     """The route that a form describes; recipients are separated by commas or blanks. Raises BadRequest, Conflict."""
     return alert_routes.add(
-        connection, name=form.one("name"), kind=form.one("kind"), to=form.one("to").replace(",", " ").split(),
+        connection, ring, name=form.one("name"), kind=form.one("kind"), to=form.one("to").replace(",", " ").split(),
         url=form.one("url"), key=form.one("key"), rules=form.all("rule"), quiet=form.one("quiet"),
     )  # fmt: skip

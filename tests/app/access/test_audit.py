@@ -1,10 +1,15 @@
 """The audit chain: every kind of act is noted with the change itself; nothing in it can be altered unseen."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
+import orjson
 import pyotp
 import pytest
 from sqlalchemy import Connection, insert, select, text, update
@@ -14,14 +19,17 @@ from app.access import audit, clerk, keys, people, secrets
 from app.access import tables as access
 from app.access.audit import Act
 from app.access.keyring import Keyring
+from app.access.principal import Principal, Rows
+from app.access.tally import Tally
 from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
 from app.harvest.tables import held, run
+from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
 from app.monitor.incidents import reconcile
 from app.platforms import service as platforms
-from tests.app.access.desk import PASSWORD, Desk
+from tests.app.access.desk import PASSWORD, Desk, desk
 from tests.app.platforms.office import Applicant, application
 
 RING = Keyring([b"test"])
@@ -260,6 +268,15 @@ def _everything(hub: Desk) -> None:
     _enrolled(hub, staff, hub.key_client(key))
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
+    desk = {"url": "https://bot.example/send?key=s", "name": "duty", "kind": "wecom"}
+    route = staff.post("/api/v1/alert-routes", json=desk).json()["id"]
+    staff.post(f"/api/v1/alert-routes/{route}/pause")
+    staff.delete(f"/api/v1/alert-routes/{route}")
+    staff.put(f"/api/v1/feeds/{feed}/objective", json={"within_s": 3600})
+    staff.delete(f"/api/v1/feeds/{feed}/objective")
+    with hub.database.write() as connection:
+        incidents.reconcile(connection, [Cause("hub:disk", Rule.DISK, "hub", "full")], 0)
+    staff.post("/api/v1/incidents/1/ack", json={"by": "wang"})
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
@@ -293,7 +310,7 @@ def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> N
     by_act = {row["act"]: row for row in rows}
     assert (by_act["key.rotated"]["actor"], by_act["key.rotated"]["address"]) == ("person:sun", "127.0.0.1")
     assert (by_act["held.decided"]["actor"], by_act["held.decided"]["object"][:5]) == ("person:wang", "held:")
-    assert by_act["refused"]["detail"] == {"why": "auth.forbidden"}
+    assert by_act["refused"]["detail"] == {"why": "auth.forbidden", "count": 1}
     assert all(len(row["request"]) == 32 for row in rows if row["address"])
     failed = auditor.get("/api/v1/audit", params={"object": "person:wang", "act": "login"}).json()["items"]
     assert [row["result"] for row in failed] == ["refused", "done"]
@@ -309,8 +326,6 @@ def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> N
 
 
 def test_the_hub_leaves_a_head_when_it_stops(sqlite: Database, tmp_path: Path) -> None:
-    from tests.app.access.desk import desk
-
     with desk(sqlite, tmp_path) as hub:
         hub.platform("P-440000-01")
         ring = hub.app.state.gate.ring
@@ -330,3 +345,99 @@ def test_services_note_without_http_as_the_hub_itself(database: Database) -> Non
             brake.reject(connection, 7)
         assert {row["actor"] for row in audit.search(connection)} == {"system"}
         assert len(audit.search(connection)) == 6
+
+
+def _refusals(database: Database) -> list[dict[str, Any]]:
+    with database.read() as connection:
+        assert audit.verify(connection) is None
+        return [row for row in audit.search(connection, limit=5000) if row["result"] == "refused"]
+
+
+def test_nobody_floods_the_chain_and_every_refusal_is_counted(database: Database, tmp_path: Path) -> None:
+    """Closed pages, guessed names, guessed clients and guessed first codes, from three addresses."""
+    with desk(database, tmp_path, trusted_proxies="127.0.0.1") as hub:
+        code = hub.platform("P-440000-01")[:11]
+        sent = dict.fromkeys(("198.51.100.1", "198.51.100.2", "2001:db8:1:2::/64"), 0)
+        for number in range(150):
+            for bucket in sent:
+                address = bucket.replace("::/64", f"::{number:x}")
+                client = httpx.Client(base_url=hub.url, headers={"X-Forwarded-For": address}, timeout=60)
+                with client:
+                    match number % 4:
+                        case 0:
+                            answer = client.get("/runs")
+                        case 1:
+                            answer = client.get("/api/v1/feeds", headers={"Authorization": f"Bearer {code}_{number}"})
+                        case 2:
+                            form = {
+                                "grant_type": "client_credentials",
+                                "client_id": "P-440000-01",
+                                "client_secret": "x",
+                            }
+                            answer = client.post("/oauth/token", data=form)
+                        case _:
+                            body = {"code": "hk_x", "name": f"n{number}", "password": PASSWORD}
+                            answer = client.post("/api/v1/people/first", json=body)
+                assert answer.status_code == 401
+                sent[bucket] += 1
+        assert len(_refusals(database)) <= 3 * (5 + 7)
+    rows = _refusals(database)
+    assert len(rows) <= 3 * (5 + 7 + 1)
+    assert {row["address"] for row in rows} > {"198.51.100.1", "198.51.100.2"}
+    last = {row["address"]: row["detail"]["count"] for row in reversed(rows) if row["object"] == "requests"}
+    assert last == sent, "what no row of its own told is told when the clerk comes"
+
+
+def test_a_guessed_name_is_a_row_only_while_there_are_few(hub: Desk) -> None:
+    hub.person("wang", "operator").close()
+    for number in range(40):
+        hub.login(f"nobody{number}", "wrong-password-1")
+    for _ in range(9):
+        hub.login("wang", "wrong-password-1")
+    rows = [row for row in _refusals(hub.database) if row["act"] == "login"]
+    of_nobody = [row for row in rows if row["object"] == "person:unknown"]
+    assert [row["detail"]["count"] for row in of_nobody] == [32, 16, 8, 5, 4, 3, 2, 1]
+    assert [row["detail"]["why"] for row in rows if row["object"] == "person:wang"].count("auth.required") == 5
+
+
+def test_a_tenant_that_is_refused_on_and_on_is_bounded_as_well(hub: Desk) -> None:
+    with hub.key_client(hub.platform("P-440000-01")) as client:
+        for _ in range(620):
+            assert client.post("/api/v1/platforms", json={}).status_code == 403
+    assert [row["detail"]["count"] for row in _refusals(hub.database)][:2] == [512, 500]
+
+
+def test_many_addresses_are_counted_together_beyond_the_first() -> None:
+    tally = Tally()
+    for number in range(3000):
+        tally.refused(Principal("anonymous", frozenset(), Rows(), address=f"198.51.{number // 250}.{number % 250}"))
+    assert tally.rest() == [("", "others", 2500)]
+    assert tally.rest() == []
+
+
+def test_the_command_searches_by_actor_object_and_time_and_names_the_broken_row(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    with sqlite.write() as connection:
+        _filled(connection, 6)
+        _open(connection)
+        for seq in range(1, 7):
+            at = 1_780_000_000_000_000 + seq * DAY  # 2026-05-28T20:26:40Z and the days after
+            connection.execute(update(access.audit).where(access.audit.c.seq == seq).values(at=at))
+        _rehash_all(connection)
+
+    def hutong(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "HUTONG_DATA_DIR": str(tmp_path), "HUTONG_DATABASE_URL": str(sqlite.url)}
+        run = [sys.executable, "-m", "app.cli", "audit", *command]
+        return subprocess.run(run, env=environment, capture_output=True, text=True)
+
+    since, until = "2026-05-30", "2026-06-01T05:00:00+08:00"
+    told = hutong("list", "--since", since, "--until", until, "--json").stdout.splitlines()
+    assert [orjson.loads(line)["object"] for line in told] == ["person:p2", "person:p1"]
+    assert hutong("list", "--object", "person:p4", "--actor", "system").stdout.count("person:p4") == 1
+    assert hutong("list", "--since", "yesterday").returncode == 2
+    assert "the chain holds: 6 rows" in hutong("verify").stdout
+    with sqlite.write() as connection:
+        connection.execute(update(access.audit).where(access.audit.c.seq == 4).values(actor="nobody"))
+    broken = hutong("verify")
+    assert (broken.returncode, "broken at row 4" in broken.stdout) == (1, True)

@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db import Database, now
+from app.access import keys, secrets
+from app.access.keyring import Keyring
+from app.db import Database, metadata, now
 from app.feeds.tables import feed
 from app.harvest import runs
 from app.monitor import alert_routes, alerts, incidents, notices
 from app.monitor.causes import Cause, Rule
 from app.monitor.notices import checked_quiet, loud_at
 from app.monitor.tables import incident, notice
-from app.protocol.errors import BadRequest, Conflict, NotFound, PeerRefused, PeerUnavailable
+from app.protocol.errors import BadRequest, Conflict, NotFound, PeerRefused, PeerUnavailable, SecretLost
 from tests.hub import Hub
 
+RING = Keyring([b"test"])
 HOUR = 3_600_000_000
 DOWN = Cause("host:a.cn", Rule.LATE, "source", "a.cn: nobody there", (1, 2))
 WORSE = Cause("host:a.cn", Rule.FAILING, "source", "a.cn: nobody there", (1, 2, 3))
@@ -30,7 +33,9 @@ def _seen(database: Database, *causes: Cause, patience_s: int = 0) -> None:
 def _route(database: Database, **more: object) -> int:
     with database.write() as connection:
         made = alert_routes.add(
-            connection, **{"name": "duty", "kind": "wecom", "url": "https://qyapi.example/send?key=hush-hush", **more}
+            connection,
+            RING,
+            **{"name": "duty", "kind": "wecom", "url": "https://qyapi.example/send?key=hush-hush", **more},
         )  # type: ignore[arg-type]
     return int(made["id"])
 
@@ -183,10 +188,26 @@ def test_secrets_of_routes_are_never_read_back(database: Database) -> None:
     assert "https://qyapi.example/…" in shown
     with pytest.raises(Conflict):
         _route(database)
+    with database.read() as connection:
+        stored = [cell for table in metadata.sorted_tables for row in connection.execute(select(table)) for cell in row]
+        assert not any(b"hush" in (bytes(c) if isinstance(c, bytes | memoryview) else str(c).encode()) for c in stored)
+        assert alert_routes.opened(connection, RING, number) == (
+            "wecom", {"url": "https://qyapi.example/send?key=hush-hush", "key": ""},
+        )  # fmt: skip
+        with pytest.raises(SecretLost):
+            alert_routes.opened(connection, Keyring([b"another"]), number)
     with database.write() as connection:
         alert_routes.remove(connection, number)
+        assert secrets.opened(connection, RING, alert_routes.owner(number)) == {}
         with pytest.raises(NotFound):
-            alert_routes.opened(connection, number)
+            alert_routes.opened(connection, RING, number)
+
+
+def test_a_change_of_the_hubs_key_keeps_the_routes(database: Database) -> None:
+    number, both = _route(database), Keyring([b"new", b"test"])
+    with database.write() as connection:
+        assert secrets.reseal(connection, both) == 1
+        assert alert_routes.opened(connection, Keyring([b"new"]), number)[0] == "wecom"
 
 
 def test_one_of_many_evaluators_looks_and_only_when_it_is_time(database: Database) -> None:
@@ -233,3 +254,31 @@ def test_a_dead_host_opens_one_incident_and_its_return_resolves_it(database: Dat
     with database.read() as connection:
         assert incidents.incidents(connection) == []
         assert connection.execute(select(func.count()).select_from(incident)).scalar_one() == 2
+
+
+def test_a_key_that_ends_is_told_of_thirty_seven_and_one_days_before(database: Database, tmp_path: Path) -> None:
+    Hub(database).feed("upload", {"file": {"format": "csv", "id_columns": ["id"]}})
+    with database.write() as connection:
+        made = keys.issue(connection, "P-440000-01", days=90)
+        keys.issue(connection, "P-440000-01", label="for-ever")
+
+    def told(days: float) -> list[tuple[str, str]]:
+        with database.write() as connection:
+            ends = now(connection) + int(days * 24 * HOUR)
+            connection.execute(update(keys.api_key).where(keys.api_key.c.prefix == made.prefix).values(expires_at=ends))
+        with database.read() as connection:
+            return [(c.key, c.detail) for c in alerts.current(connection, tmp_path) if c.rule is Rule.EXPIRY]
+
+    assert told(31) == []
+    stages = [(told(days)[0][0].rpartition(":")[2], told(days)[0][1]) for days in (29.5, 8, 6.5, 2, 0.5)]
+    assert [stage for stage, _ in stages] == ["30", "30", "7", "7", "1"]
+    assert f"key {made.prefix} (main) of P-440000-01 ends in 7 d" in stages[2][1]
+    assert made.key not in repr(stages)
+    assert told(-1) == [], "what has ended is not ending"
+    told(20)
+    with database.write() as connection:
+        successor = keys.rotate(connection, made.prefix)
+    assert told(6) == [], "its successor is there"
+    with database.write() as connection:
+        keys.revoke(connection, successor.prefix)
+    assert len(told(6)) == 1

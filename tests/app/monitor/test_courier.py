@@ -13,6 +13,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
+from app.access.keyring import Keyring
 from app.db import Database
 from app.harvest.fetch import Fetcher
 from app.harvest.guard import Allow
@@ -28,6 +29,7 @@ from tests.app.monitor.receivers import Postbox, Receiver
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 HOSTILE = "广东平台\r\nBcc: x@evil.example\x00 **[点我](https://evil.example)** <script>@all \u202e反"
 DOWN = Cause("host:a.cn", Rule.FAILING, "source", HOSTILE, (1, 2))
+RING = Keyring([b"test"])
 KEY = "whsec_" + base64.b64encode(b"k" * 32).decode()
 PASSWORD = "open-sesame"  # noqa: S105 - of a server in this process
 
@@ -41,12 +43,12 @@ def receiver() -> Iterator[Receiver]:
 @contextmanager
 def _courier(mail: str = "", allow: str = "127.0.0.0/8", locale: str = "zh-CN") -> Iterator[Courier]:
     with closing(Fetcher(allow=allow, deadline_s=5)) as fetcher:
-        yield Courier(fetcher, MailServer.parse(mail), "ops@hub.example", "互通", "https://hub.example", locale)
+        yield Courier(fetcher, RING, MailServer.parse(mail), "ops@hub.example", "互通", "https://hub.example", locale)
 
 
 def _told(database: Database, courier: Courier, **route: Any) -> int:
     with database.write() as connection:
-        alert_routes.add(connection, name="duty", **route)
+        alert_routes.add(connection, RING, name="duty", **route)
         incidents.reconcile(connection, [DOWN], 0)
     return alerts.deliver(database, courier)
 
@@ -173,8 +175,8 @@ def test_without_a_mail_server_the_route_says_so(sqlite: Database) -> None:
 def test_many_incidents_are_one_message_that_fits_and_counts_the_rest(sqlite: Database, receiver: Receiver) -> None:
     many = [Cause(f"host:h{n}.cn", Rule.FAILING, "source", "长" * 900, (n,)) for n in range(40)]
     with _courier() as courier, sqlite.write() as connection:
-        alert_routes.add(connection, name="bot", kind="wecom", url=receiver.url)
-        alert_routes.add(connection, name="hook", kind="webhook", url=receiver.url, key=KEY)
+        alert_routes.add(connection, RING, name="bot", kind="wecom", url=receiver.url)
+        alert_routes.add(connection, RING, name="hook", kind="webhook", url=receiver.url, key=KEY)
         incidents.reconcile(connection, many, 0)
     with _courier() as courier:
         assert alerts.deliver(sqlite, courier) == 2
@@ -187,7 +189,7 @@ def test_many_incidents_are_one_message_that_fits_and_counts_the_rest(sqlite: Da
 
 def test_a_test_message_says_that_it_is_one(sqlite: Database, receiver: Receiver) -> None:
     with sqlite.write() as connection:
-        number = alert_routes.add(connection, name="hook", kind="webhook", url=receiver.url, key=KEY)["id"]
+        number = alert_routes.add(connection, RING, name="hook", kind="webhook", url=receiver.url, key=KEY)["id"]
     with _courier() as courier:
         assert alerts.test(sqlite, courier, number)["told"] is True
         receiver.status = 403

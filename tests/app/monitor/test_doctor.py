@@ -1,5 +1,8 @@
 """The doctor says why each feed waits, and what is wrong with the hub."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,8 @@ def test_an_allow_list_that_cannot_be_read_is_named(sqlite: Database, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["empty", "unreachable", "no database"])
 def test_a_database_that_is_not_ready_is_a_finding_and_no_traceback(tmp_path: Path, kind: str) -> None:
+    if kind == "empty":
+        (tmp_path / "hub.db").touch()
     if kind == "no database":
         (tmp_path / "hub.db").write_bytes(b"this is no database at all, whatever its name says" * 100)
     url = "postgresql+psycopg://u:secret@127.0.0.1:9/x" if kind == "unreachable" else f"sqlite:///{tmp_path / 'hub.db'}"
@@ -97,3 +102,27 @@ def test_a_database_that_is_not_ready_is_a_finding_and_no_traceback(tmp_path: Pa
     assert found["good"] is False
     assert found["checks"][-1]["check"] == ("database.schema" if kind == "empty" else "database.reach")
     assert "secret" not in repr(found)
+
+
+def test_a_database_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'mistyped' / 'hub.db'}"
+    database = Database(url)
+    found = doctor.examine(database, Settings(data_dir=tmp_path, database_url=url))
+    database.close()
+    (check,) = found["checks"]
+    assert (found["good"], check["check"], str(tmp_path / "mistyped") in check["found"]) == (
+        False,
+        "database.reach",
+        True,
+    )
+    assert "hutong init" in check["found"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["feed", "list"], ["key", "list"], ["audit", "verify"]])
+def test_no_command_but_init_makes_a_database(tmp_path: Path, command: list[str]) -> None:
+    environment = {**os.environ, "HUTONG_DATA_DIR": str(tmp_path / "mistyped")}
+    done = subprocess.run([sys.executable, "-m", "app.cli", *command], env=environment, capture_output=True, text=True)
+    said = "".join((done.stdout + done.stderr).split())  # tables break lines anywhere
+    assert (done.returncode, "thereisnodatabase" in said, "Traceback" in said) == (1, True, False), said
+    assert not (tmp_path / "mistyped" / "hutong.db").exists()

@@ -14,6 +14,7 @@ import pytest
 
 from app import schema
 from app.access import keys
+from app.access.keyring import keyring
 from app.db import Database
 from app.harvest import runs
 from app.monitor import incidents
@@ -156,7 +157,9 @@ def test_two_hubs_on_one_database_look_by_themselves_and_tell_once(tmp_path: Pat
 
     with Receiver().serving() as receiver:
         with database.write() as connection:
-            alert_routes.add(connection, name="bot", kind="wecom", url=receiver.url, rules=["failing"])
+            alert_routes.add(
+                connection, keyring(settings), name="bot", kind="wecom", url=receiver.url, rules=["failing"]
+            )
             runs.end(connection, runs.begin(connection, number, "harvest"), PeerUnavailable("nobody there"))
         with served(settings), served(settings):
             until = time.monotonic() + 20

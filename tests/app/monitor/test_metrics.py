@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.access.keyring import Keyring
 from app.db import Database
 from app.harvest import runs
 from app.main import create
@@ -35,7 +36,9 @@ def _lively(database: Database) -> int:
     """A hub on which everything that is measured has happened."""
     number = _harvested_twice(database, _ago(100), 120, PeerUnavailable("503"))
     with database.write() as connection:
-        alert_routes.add(connection, name="duty", kind="wecom", url="https://bot.example/send?key=hush")
+        alert_routes.add(
+            connection, Keyring([b"test"]), name="duty", kind="wecom", url="https://bot.example/send?key=hush"
+        )
         incidents.reconcile(connection, [Cause("held:1", Rule.HELD, "source", "x", (1,))], 0)
     return number
 
@@ -102,7 +105,7 @@ def test_a_count_that_could_not_be_written_is_not_lost(sqlite: Database, tmp_pat
     counts = Counts()
     counts.one({"method": "GET"}, 200)
     gone = Database(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(Exception, match="no such table"):
+    with pytest.raises(Exception, match="there is no database"):
         counts.flush(gone)
     gone.close()
     counts.flush(sqlite)
