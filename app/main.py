@@ -17,7 +17,7 @@ from app.access.keyring import keyring
 from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
 from app.catalogue.queries import head
-from app.console import account, actions, alerts, bulletin, reports
+from app.console import account, actions, alerts, bulletin, enrolments, reports, vendor
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -62,6 +62,8 @@ ROOMS = (
     alerts,
     account,
     reports,
+    vendor,
+    enrolments,
 )
 
 

@@ -11,7 +11,7 @@ from app.access.scopes import Scope
 class Viewer(NamedTuple):
     """`reads`: may see what happens in the hub, `whole`: in all of it. `manages`: may run, pause and map feeds. `decides`: may approve and
     reject held changes. `audits`: may search the audit chain. Shown actions that a viewer may not take are disabled, with why. `name` stands beside what was
-    decided and is empty for an anonymous visitor; `token` goes into forms."""
+    decided and is empty for an anonymous visitor; `token` goes into forms. `member`: has an enrolment of its own."""
 
     name: str
     person: bool
@@ -21,6 +21,7 @@ class Viewer(NamedTuple):
     decides: bool
     audits: bool
     token: str
+    member: bool = False
 
 
 NOBODY = Viewer("", False, False, False, False, False, False, "")
@@ -35,4 +36,5 @@ def viewer(request: Request) -> Viewer:
     return Viewer(
         name, bool(who.session), who.has(Scope.OPS_READ), who.rows.everything, who.has(Scope.FEEDS_MANAGE),
         who.has(Scope.OPS_WRITE), who.has(Scope.AUDIT_READ), token_of(request),
+        bool(who.session) and who.has(Scope.ENROL),
     )  # fmt: skip
