@@ -47,7 +47,7 @@ class Act(StrEnum):
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     INCIDENT_TAKEN = "incident.taken"
-    ALERT_ROUTE = "alert.route"
+    ROUTE_CHANGED = "route.changed"
     AUDIT_PURGED = "audit.purged"
 
 

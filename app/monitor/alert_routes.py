@@ -160,7 +160,7 @@ def remove(connection: Connection, route_id: int) -> None:
 
 
 def _noted(connection: Connection, route_id: int, state: str, **more: Any) -> None:
-    note(connection, Act.ALERT_ROUTE, f"alert-route:{route_id}", state=state, **more)
+    note(connection, Act.ROUTE_CHANGED, f"alert-route:{route_id}", state=state, **more)
 
 
 def _plain(row: Any) -> dict[str, Any]:
