@@ -170,7 +170,9 @@ def templates(app: Any) -> frozenset[str]:
 @contextmanager
 def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     """The hub, listening."""
-    settings = Settings(data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read")
+    settings = Settings(
+        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0
+    )
     database = Database(settings.url)
     schema.upgrade(database)
     pages = fill(Hub(database)) if filled else {"wall": "/"}
