@@ -55,7 +55,7 @@ class Act(StrEnum):
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     INCIDENT_TAKEN = "incident.taken"
-    ALERT_ROUTE = "alert.route"
+    ALERT_ROUTE = "route.changed"
     DIGEST_READERS = "digest.readers"
     OBJECTIVE = "feed.objective"
     AUDIT_PURGED = "audit.purged"
