@@ -1,6 +1,7 @@
 """Reads of platforms and enrolments: by identifier or code, the lists, the history. Narrowed to the acting principal's rows."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, desc, func, or_, select
@@ -10,8 +11,10 @@ from app.db import plain
 from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
 from app.protocol.errors import NotFound
+from app.protocol.words import PLATFORM_CODE
 
-_HIDDEN = ("challenge", "origin")
+_ID: Final = re.compile(r"A-\d{6}-[a-z0-9]{7}\Z")
+_HIDDEN: Final = ("challenge", "origin")
 
 
 def own(connection: Connection, statement: Statement) -> Statement:
@@ -26,7 +29,8 @@ def own(connection: Connection, statement: Statement) -> Statement:
 def enrolment_of(connection: Connection, reference: str) -> Any:
     """The row by its identifier (`A-...`) or its platform's code. Raises NotFound."""
     by = enrolment.c.id if reference.startswith("A-") else enrolment.c.code
-    row = connection.execute(own(connection, select(enrolment).where(by == reference))).first()
+    known = _ID.match(reference) or PLATFORM_CODE.match(reference)
+    row = connection.execute(own(connection, select(enrolment).where(by == reference))).first() if known else None
     if row is None:
         raise NotFound(f"there is no enrolment {reference}")
     return row
@@ -115,7 +119,8 @@ def names(connection: Connection) -> dict[str, str]:
 
 def by_code(connection: Connection, code: str) -> dict[str, Any]:
     """One platform. Raises NotFound."""
-    row = connection.execute(mine(connection, select(platform).where(platform.c.code == code))).first()
+    query = mine(connection, select(platform).where(platform.c.code == code))
+    row = connection.execute(query).first() if PLATFORM_CODE.match(code) else None
     if row is None:
         raise NotFound(f"there is no platform {code}")
     return plain(row)
