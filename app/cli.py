@@ -13,9 +13,10 @@ import typer
 import uvicorn
 from rich.markup import escape
 
-from app import access_commands, looking, schema, watching
+from app import access_commands, admission_commands, looking, schema, watching
 from app.access import keys
 from app.access.keyring import keyring
+from app.admission.policy import level_of
 from app.catalogue import queries, search
 from app.feeds import service as feeds
 from app.feeds import uploads
@@ -38,6 +39,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="互通 Huton
 platform_app, feed_app, held_app = typer.Typer(), typer.Typer(), typer.Typer(invoke_without_command=True)
 app.add_typer(platform_app, name="platform", help="the federation's members")
 app.add_typer(feed_app, name="feed", help="what platforms offer")
+app.add_typer(admission_commands.commands, name="admission", help="what may be shown, and who decides")
 app.add_typer(held_app, name="held", help="removals that wait for a person")
 access_commands.attach(app)
 app.add_typer(watching.alerts_app, name="alerts", help="incidents, and who is told of them")
@@ -253,7 +255,7 @@ def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     settings, database = _open()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
+    _report(quarantine.replay(database, found, rule, settings.rules, level_of(settings.platform_code)), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.admission.policy import level_of
 from app.catalogue import queries
 from app.feeds import service as feeds
 from app.harvest import assess, explain, local, look, remap
@@ -148,7 +149,7 @@ def feed_remap(
     settings, database = opened()
     chosen = document(mapping)
     if apply:
-        found = remap.apply(database, feed, chosen, settings.rules, settings.lease_s)
+        found = remap.apply(database, feed, chosen, settings.rules, settings.lease_s, level_of(settings.platform_code))
     else:
         with database.read() as connection:
             row = feeds.by_id(connection, feed)

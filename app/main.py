@@ -14,6 +14,8 @@ from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.scopes import Scope
+from app.admission import routes as admission
+from app.admission.policy import level_of
 from app.catalogue.queries import head
 from app.console import account
 from app.console import public as everybody
@@ -45,7 +47,10 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings))
+    made = Engine(
+        database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings),
+        level=level_of(settings.platform_code),
+    )  # fmt: skip
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
 
@@ -102,8 +107,8 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (
-        access, uploads, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody, console,
-        account,
+        access, uploads, admission, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody,
+        console, account,
     ):  # fmt: skip
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])

@@ -45,6 +45,9 @@ class Act(StrEnum):
     FEED_MAPPED = "feed.mapped"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
+    POLICY_SET = "policy.set"
+    VERDICT = "verdict.given"
+    VERDICT_UNDONE = "verdict.undone"
     AUDIT_PURGED = "audit.purged"
 
 
