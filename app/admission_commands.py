@@ -11,6 +11,7 @@ from app.admission import policy, queue
 from app.admission.decide import Decision, Item
 from app.admission.decide import decide as carry_out
 from app.admission.policy import MATTER, Policy
+from app.admission.queue import Sought
 from app.admission.undo import undo as take_back
 from app.terminal import Json, opened, screen, show
 
@@ -49,7 +50,7 @@ def waiting(
         if claim:
             found = queue.claim(connection, _name(by), number=limit, platform=platform)
         else:
-            found = queue.waiting(connection, state=state, platform=platform, limit=limit)
+            found = queue.waiting(connection, Sought(state, platform), limit=limit)
     rows = (
         found
         if as_json

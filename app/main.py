@@ -17,7 +17,7 @@ from app.access.scopes import Scope
 from app.admission import routes as admission
 from app.admission.policy import level_of
 from app.catalogue.queries import head
-from app.console import account
+from app.console import account, reviewing
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -108,7 +108,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (
         access, uploads, admission, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody,
-        console, account,
+        console, reviewing, account,
     ):  # fmt: skip
         app.include_router(room.router)
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])

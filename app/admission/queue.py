@@ -1,6 +1,6 @@
 """The reviewers' queue: what waits, claimed for a quarter of an hour, so that two people do not read the same record."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Select, func, or_, select, tuple_, update
@@ -10,19 +10,48 @@ from app.admission.service import PUBLIC, WAITING
 from app.admission.tables import candidate, verdict
 from app.db import now, plain
 from app.protocol import vocab
+from app.protocol.errors import NotFound
 
 CLAIM_S: Final = 900
 _SHOWN = tuple(c for c in candidate.c if c.name not in ("raw", "context", "source_hash", "matter", "province"))
 
 
+class Sought(NamedTuple):
+    """What of the queue is asked for; `rule` is that of a cause, `second` what waits for another person's word."""
+
+    state: str = WAITING
+    platform: str = ""
+    feed: int | None = None
+    rule: str = ""
+    second: bool = False
+    claimed_by: str = ""
+
+
+ALL: Final = Sought()
+
+
 def waiting(
-    connection: Connection, *, state: str = WAITING, platform: str = "", feed: int | None = None,
-    after: tuple[int, str] = (0, ""), limit: int = 100,
-) -> list[dict[str, Any]]:  # fmt: skip
+    connection: Connection, sought: Sought = ALL, *, after: tuple[int, str] = (0, ""), limit: int = 100
+) -> list[dict[str, Any]]:
     """What is kept back in a state, the longest-waiting first, after the given (came_at, id)."""
-    query = _chosen(connection, select(*_SHOWN), platform, feed).where(candidate.c.state == state)
+    query = _chosen(connection, select(*_SHOWN), sought.platform, sought.feed).where(candidate.c.state == sought.state)
+    if sought.rule:
+        query = query.where(candidate.c.causes.contains(f'"{sought.rule}', autoescape=True))
+    if sought.second:
+        query = query.where(candidate.c.first_by.is_not(None))
+    if sought.claimed_by:
+        query = query.where(candidate.c.claimed_by == sought.claimed_by, candidate.c.claimed_until > now(connection))
     query = query.where(tuple_(candidate.c.came_at, candidate.c.id) > tuple_(*after))
     return [_told(row) for row in connection.execute(query.order_by(candidate.c.came_at, candidate.c.id).limit(limit))]
+
+
+def kept(connection: Connection, id: str) -> dict[str, Any]:
+    """One record that is kept back. Raises NotFound."""
+    query = select(*_SHOWN).where(candidate.c.id == id, candidate.c.state != PUBLIC)
+    row = connection.execute(within(connection, query, candidate.c.platform)).first()
+    if row is None:
+        raise NotFound(f"no content of {id[:200]!r} is kept back; it was decided on, or its source has taken it back")
+    return _told(row)
 
 
 def claim(
@@ -53,6 +82,12 @@ def counts(connection: Connection) -> dict[str, int]:
     query = select(candidate.c.state, func.count()).where(candidate.c.state != PUBLIC).group_by(candidate.c.state)
     found = connection.execute(within(connection, query, candidate.c.platform))
     return {state: number for state, number in found}
+
+
+def origins(connection: Connection) -> list[str]:
+    """Platforms of which something is kept back, by code."""
+    query = select(candidate.c.platform).where(candidate.c.state != PUBLIC).distinct().order_by(candidate.c.platform)
+    return list(connection.execute(within(connection, query, candidate.c.platform)).scalars())
 
 
 def verdicts(

@@ -15,6 +15,7 @@ from app.admission import decide as verdicts
 from app.admission import policy, queue
 from app.admission.decide import Decision, Item
 from app.admission.policy import MATTER, Policy
+from app.admission.queue import Sought
 from app.admission.undo import undo
 from app.protocol.errors import BadRequest
 from app.web import Config, Reading, Tx, json, seal, unseal
@@ -92,11 +93,12 @@ def drop_policy(connection: Tx, platform: str = "*", kind: str = "*") -> Respons
 @router.get("/queue", dependencies=[_DECIDES])
 def show_queue(
     connection: Reading, config: Config, state: Annotated[str, Query(pattern="^(waiting|narrow|rejected|withdrawn)$")] = "waiting",
-    platform: str = "", feed: int | None = None, cursor: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    platform: str = "", feed: int | None = None, rule: Annotated[str, Query(max_length=100)] = "", cursor: str = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:  # fmt: skip
     """What is kept back, the longest-waiting first, with causes and content; `counts` by state."""
     after = _after(config.secret, cursor)
-    found = queue.waiting(connection, state=state, platform=platform, feed=feed, after=after, limit=limit + 1)
+    found = queue.waiting(connection, Sought(state, platform, feed, rule), after=after, limit=limit + 1)
     return json({**_page(config.secret, found, limit), "counts": queue.counts(connection)})
 
 

@@ -49,7 +49,7 @@ CLASSES: Final = {
 RUN_CLASSES: Final = {"running": "run", "done": "ok", "partial": "late", "held": "held", "failed": "fail"}
 NAVIGATION: Final = (
     ("wall", "/"), ("platforms", "/platforms"), ("feeds", "/feeds"), ("runs", "/runs"), ("quarantine", "/quarantine"),
-    ("held", "/held"), ("search", "/search"), ("system", "/system"),
+    ("held", "/held"), ("admission", "/admission"), ("search", "/search"), ("system", "/system"),
 )  # fmt: skip
 SMALL: Final = 1024  # bytes; not worth compressing
 

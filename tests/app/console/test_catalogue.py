@@ -8,8 +8,12 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
+from app.admission.decide import DECISIONS
+from app.admission.policy import LEVELS as LEVELS_OF_ADMISSION
+from app.admission.policy import MODES
 from app.console import page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
+from app.console.pages.admission import RULES, STAGES
 from app.console.pages.records import FACETS
 from app.harvest.tables import COUNTS
 from app.monitor.days import Outcome
@@ -22,7 +26,9 @@ OPEN = {
     "nav.": [key for key, _ in page.NAVIGATION], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "rejected"], "removal.": ["absent", "explicit"],
+    "decision.": ["pending", "approved", "rejected"], "removal.": ["absent", "explicit", "left"], "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
+    "visibility.": LEVELS_OF_ADMISSION, "verdict.": DECISIONS,
+    "outcome_of_verdict.": ["admitted", "first_of_two", "narrow", "rejected", "withdrawn", "undone", "left"],
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
