@@ -14,11 +14,13 @@ from app.access import audit, clerk, keys, people, secrets
 from app.access import tables as access
 from app.access.audit import Act
 from app.access.keyring import Keyring
+from app.catalogue import service as catalogue
 from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
 from app.harvest.tables import held, run
 from app.platforms import service as platforms
+from app.protocol.record import Prepared, prepare
 from tests.app.access.desk import PASSWORD, Desk
 
 RING = Keyring([b"test"])
@@ -249,6 +251,7 @@ def _everything(hub: Desk) -> None:
         }
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
+    _reviewed(hub, staff)
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
@@ -256,6 +259,20 @@ def _everything(hub: Desk) -> None:
     staff.post("/api/v1/me/password", json={"old": PASSWORD, "new": "velvet-lantern-rice-14"})
     admin.post("/api/v1/people/wang/disable")
     admin.post("/api/v1/logout")
+
+
+def _reviewed(hub: Desk, staff: Any) -> None:
+    """A policy, a verdict on a record of the catalogue, and its undo."""
+    staff.put("/api/v1/admission/policies", json={"platform": "P-440000-01", "mode": "every"})
+    id = "ix:P-440000-01:ix-1/1"
+    made = prepare({"id": id, "title": "x"}, id)
+    assert isinstance(made, Prepared)
+    with hub.database.write() as connection:
+        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(1, 1, "440000"))
+    reviewer = hub.person("gao", "reviewer")
+    body = {"decision": "withdraw", "items": [{"id": id}], "reasons": ["notice"]}
+    batch = reviewer.post("/api/v1/admission/decisions", json=body).json()["batch"]
+    assert reviewer.post(f"/api/v1/admission/decisions/{batch}/undo").status_code == 200
 
 
 def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> None:

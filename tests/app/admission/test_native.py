@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from app import schema
 from app.db import Database
 from app.settings import Settings
-from tests.app.admission.desk import Desk, desk, id_of
+from tests.app.admission.desk import HUB, Desk, desk, id_of
 from tests.app.admission.test_gate import _title
 from tests.served import served
 
@@ -99,3 +100,24 @@ def test_the_next_hub_loses_a_withdrawn_record_and_gets_it_back(
             last.again("harvest")
         assert (last.row(id_of(3)).live, last.row(id_of(3)).hash) == (1, first.row(id_of(3)).hash)
         database.close()
+
+
+def test_a_verdict_travels_as_a_record_of_its_own_and_the_foreign_hash_stays(
+    origin: tuple[Desk, str], sqlite: Database, tmp_path: Path
+) -> None:
+    source, base = origin
+    nation = _reading(sqlite, base)
+    nation.policy(mode="every")
+    nation.again("harvest")
+    nation.decide("admit", [id_of(3)], audits=("content", "politics"), institution="国家中心")
+    database = Database(f"sqlite:///{tmp_path / 'next.db'}")
+    schema.upgrade(database)
+    with served(Settings(database_url=str(sqlite.url), data_dir=tmp_path / "nation", secret_key="k" * 32)) as url:
+        further = _reading(database, url)
+        assert further.again("harvest")["created"] == 2
+    said = f"ix:{HUB}:admission/{id_of(3)}"
+    assert further.row(id_of(3)).hash == source.row(id_of(3)).hash
+    assert further.row(said).hash == nation.row(said).hash
+    content = orjson.loads(bytes(further.row(said).document))
+    assert [audit["item"] for audit in content["audits"]] == ["content", "politics"]
+    database.close()
