@@ -134,6 +134,7 @@ def shown(connection: Connection, row: Any, content: Any, public_url: str, lang:
         "flags": row.flags.split(),
         "data": jsonld.script(jsonld.render(content, base=public_url)),
         "run": _run(connection, row.run_id),
+        "reasons": list(vocab.scheme("reason").concepts.values()),
     }
 
 

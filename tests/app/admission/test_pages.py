@@ -118,3 +118,13 @@ def test_pages_of_reviewers_are_for_reviewers(office: Office) -> None:
     for name, value in (("mode", "maybe"), ("percent", "ten"), ("people", "9"), ("fields", [])):
         assert _post(office.operator, "/admission/policies", **{**POLICY, name: value}).status_code == 422
     assert _post(office.operator, "/admission/policies", **POLICY, drop="yes").status_code == 404
+
+
+def test_a_record_that_is_shown_is_withdrawn_from_its_own_page(office: Office) -> None:
+    at, reviewer = office.at, office.reviewer
+    at.again()
+    page = f"/r/{quote(id_of(3), safe='')}"
+    assert 'value="withdraw"' not in office.operator.get(page).text
+    [item] = _items(reviewer.get(page).text)
+    _post(reviewer, "/admission/decisions", item=item, decision="withdraw", reason="complaint", text="")
+    assert (reviewer.get(page).status_code, at.kept("withdrawn"), at.live()) == (410, [id_of(3)], 29)
