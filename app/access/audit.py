@@ -58,6 +58,9 @@ class Act(StrEnum):
     ALERT_ROUTE = "route.changed"
     DIGEST_READERS = "digest.readers"
     OBJECTIVE = "feed.objective"
+    POLICY_SET = "policy.set"
+    VERDICT = "verdict.given"
+    VERDICT_UNDONE = "verdict.undone"
     AUDIT_PURGED = "audit.purged"
 
 

@@ -10,8 +10,8 @@ from app.access.scopes import Scope
 
 class Viewer(NamedTuple):
     """`reads`: may see what happens in the hub, `whole`: in all of it. `manages`: may run, pause and map feeds. `decides`: may approve and
-    reject held changes. `audits`: may search the audit chain. Shown actions that a viewer may not take are disabled, with why. `name` stands beside what was
-    decided and is empty for an anonymous visitor; `token` goes into forms."""
+    reject held changes. `reviews`: may decide what is shown. `audits`: may search the audit chain. Shown actions that a viewer may not take
+    are disabled, with why. `name` stands beside what was decided and is empty for an anonymous visitor; `token` goes into forms."""
 
     name: str
     person: bool
@@ -19,11 +19,12 @@ class Viewer(NamedTuple):
     whole: bool
     manages: bool
     decides: bool
+    reviews: bool
     audits: bool
     token: str
 
 
-NOBODY = Viewer("", False, False, False, False, False, False, "")
+NOBODY = Viewer("", False, False, False, False, False, False, False, "")
 
 
 def viewer(request: Request) -> Viewer:
@@ -34,5 +35,5 @@ def viewer(request: Request) -> Viewer:
     name = "" if who.name == "anonymous" else who.said
     return Viewer(
         name, bool(who.session), who.has(Scope.OPS_READ), who.rows.everything, who.has(Scope.FEEDS_MANAGE),
-        who.has(Scope.OPS_WRITE), who.has(Scope.AUDIT_READ), token_of(request),
+        who.has(Scope.OPS_WRITE), who.has(Scope.ADMISSION_DECIDE), who.has(Scope.AUDIT_READ), token_of(request),
     )  # fmt: skip

@@ -8,9 +8,13 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
+from app.admission.decide import DECISIONS
+from app.admission.policy import LEVELS as LEVELS_OF_ADMISSION
+from app.admission.policy import MODES
 from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
 from app.console.pages import feed_actions, platform_actions
+from app.console.pages.admission import RULES, STAGES
 from app.console.pages.records import FACETS
 from app.harvest import explain
 from app.harvest.tables import ANSWERS, COUNTS
@@ -30,7 +34,7 @@ OPEN = {
     "nav.": [key for key, _ in (*page.NAVIGATION, *page.EVERYBODY)], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit"],
+    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit", "left"],
     "act.": feed_actions.ACTIONS, "act_does.": feed_actions.ACTIONS, "answer.": ANSWERS, "mapping_source.": crosswalk.SOURCES,
     "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
     "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
@@ -39,6 +43,9 @@ OPEN = {
     "promise_standing.": list(Standing), "key_state.": ["live", "suspended", "expired", "revoked"],
     "platform_act.": list(platform_actions.STATES), "platform_act_does.": list(platform_actions.STATES),
     "open_state.": list(Word), "open_incident.": list(Kind), "digest_act.": list(Act), "rule_name.": list(Rule),
+    "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
+    "visibility.": LEVELS_OF_ADMISSION, "verdict.": DECISIONS,
+    "outcome_of_verdict.": ["admitted", "first_of_two", "narrow", "rejected", "withdrawn", "undone", "left"],
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "CSV", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
