@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from app.commands import (
     access,
+    admission,
     catalogue,
     enrolment,
     feeds,
@@ -27,6 +28,7 @@ app.add_typer(platforms.platform_app, name="platform", help="the federation's me
 app.add_typer(feeds.feed_app, name="feed", help="what platforms offer")
 app.add_typer(harvesting.held_app, name="held", help="removals that wait for a person")
 app.add_typer(watching.alerts_app, name="alerts", help="incidents, and who is told of them")
+app.add_typer(admission.commands, name="admission", help="what may be shown, and who decides")
 app.add_typer(reporting.digest_app, name="digest", help="a platform's week, and who is sent it")
 access.attach(app)
 enrolment.attach(app)

@@ -16,8 +16,10 @@ from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
+from app.admission import routes as admission
+from app.admission.policy import level_of
 from app.catalogue.queries import head
-from app.console import account, actions, alerts, bulletin, enrolments, reports, vendor
+from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -47,6 +49,7 @@ ROOMS = (
     enrolment,
     line_routes,
     uploads,
+    admission,
     jobs,
     history,
     rest,
@@ -59,6 +62,7 @@ ROOMS = (
     everybody,
     console,
     actions,
+    reviewing,
     alerts,
     account,
     reports,
@@ -88,6 +92,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         rules=settings.rules,
         ring=keyring(settings),
         quotas=quotas,
+        level=level_of(settings.platform_code),
     )
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from app import schema
 from app.access import keys
+from app.access.keyring import Keyring
 from app.console.formats import moment
 from app.console.page import PageRoute
 from app.console.pages.feed_actions import ACTIONS
@@ -115,15 +116,17 @@ def fill(hub: Hub) -> dict[str, str]:
         at = now(connection)
         long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
         connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
+        ring = Keyring([b"test"])
         alert_routes.add(
             connection,
+            ring,
             name="值班<script>window.harmed=1</script>",
             kind="mail",
             to=["duty@example.edu.cn"],
             quiet="22:00-07:00",
         )
         alert_routes.add(
-            connection, name="bot", kind="wecom", url="https://bot.example/hook?key=k", rules=["failing", "disk"]
+            connection, ring, name="bot", kind="wecom", url="https://bot.example/hook?key=k", rules=["failing", "disk"]
         )
     evaluate(hub.database, Path("/"))
     return {
@@ -173,7 +176,9 @@ def templates(app: Any) -> frozenset[str]:
 @contextmanager
 def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     """The hub, listening."""
-    settings = Settings(data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read")
+    settings = Settings(
+        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0
+    )
     database = Database(settings.url)
     schema.upgrade(database)
     pages = fill(Hub(database)) if filled else {"wall": "/"}

@@ -55,9 +55,12 @@ class Act(StrEnum):
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     INCIDENT_TAKEN = "incident.taken"
-    ALERT_ROUTE = "alert.route"
+    ALERT_ROUTE = "route.changed"
     DIGEST_READERS = "digest.readers"
     OBJECTIVE = "feed.objective"
+    POLICY_SET = "policy.set"
+    VERDICT = "verdict.given"
+    VERDICT_UNDONE = "verdict.undone"
     AUDIT_PURGED = "audit.purged"
 
 

@@ -19,6 +19,7 @@ class Scope(StrEnum):
     KEYS_MANAGE = "keys:manage"
     PEOPLE_MANAGE = "people:manage"
     AUDIT_READ = "audit:read"
+    ADMISSION_DECIDE = "admission:decide"
 
 
 KEY_SCOPES = frozenset(
@@ -47,7 +48,7 @@ GRANTS: dict[Role, frozenset[Scope]] = {
     Role.SECURITY: _READS | {Scope.KEYS_MANAGE, Scope.PEOPLE_MANAGE},
     Role.AUDITOR: _READS | {Scope.AUDIT_READ},
     Role.OPERATOR: _READS | {Scope.FEEDS_MANAGE, Scope.OPS_WRITE},
-    Role.REVIEWER: _READS,
+    Role.REVIEWER: _READS | {Scope.ADMISSION_DECIDE},
     Role.PLATFORM: _OWN,
     Role.VENDOR: _OWN,
 }

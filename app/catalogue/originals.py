@@ -19,17 +19,22 @@ def keep(connection: Connection, written: Mapping[int, bytes], raws: Mapping[byt
     """Keeps the bytes of created and changed records: `written` is row number to source hash, `raws` hash to bytes."""
     if not written:
         return
-    mark = _mark(connection, context)
-    rows = [(pk, raws[digest], mark) for pk, digest in written.items()]
+    context_mark = mark(connection, context)
+    put(connection, [(pk, raws[digest], context_mark) for pk, digest in written.items()])
+
+
+def put(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+    """Keeps (row number, bytes, mark of their context)."""
     load(connection, "original", ("pk", "raw", "context"), rows, ("pk",))
 
 
-def _mark(connection: Connection, context: bytes) -> bytes:
+def mark(connection: Connection, context: bytes) -> bytes:
+    """What stands for a page's context, which is kept once; empty for an empty one."""
     if not context:
         return b""
-    mark = blake2b(context, digest_size=16).digest()
-    connection.execute(insert_missing(connection, original_context), [{"mark": mark, "context": context}])
-    return mark
+    made = blake2b(context, digest_size=16).digest()
+    connection.execute(insert_missing(connection, original_context), [{"mark": made, "context": context}])
+    return made
 
 
 def forget(connection: Connection, pks: Sequence[int]) -> None:

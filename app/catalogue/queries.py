@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, desc, func, literal, select, union_all
 
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
+from app.db import among
 
 
 def epoch(connection: Connection) -> str:
@@ -31,6 +32,23 @@ def by_id(connection: Connection, id: str) -> Any:
 def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Rows by id, live and tombstones; ids nobody knows are left out; by the unique index."""
     return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
+
+
+def live_documents(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """Documents of those of these records that are live, by id."""
+    query = select(record.c.id, record.c.document).where(among(connection, record.c.id, ids), record.c.live == 1)
+    return {id: bytes(document) for id, document in connection.execute(query)}
+
+
+def live_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """Whole rows of those of these records that are live, by id."""
+    query = select(record).where(among(connection, record.c.id, ids), record.c.live == 1)
+    return {row.id: row for row in connection.execute(query)}
+
+
+def state_at(connection: Connection, pk: int, seq: int) -> Any:
+    """The earlier state of a record that stood at this position, or None."""
+    return connection.execute(select(history).where(history.c.pk == pk, history.c.seq == seq)).first()
 
 
 def states(connection: Connection, row: Any) -> list[Any]:

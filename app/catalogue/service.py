@@ -5,7 +5,7 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import coverage, digests, originals, search
-from app.catalogue.tables import departure, history, moment, position, record, tally
+from app.catalogue.tables import about, departure, history, moment, position, record, tally
 from app.db import among, load, now, upsert
-from app.protocol.canonical import element
+from app.protocol.canonical import canonical, element
 from app.protocol.record import Prepared
 from app.protocol.text import index_tokens
 from app.protocol.words import platform_of
@@ -46,6 +46,7 @@ class Origin:
 class Outcome:
     """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3).
 
+    `held` is counted by whoever lets only a part of them in (`app.admission`).
     `written` are the created and changed records: row number to source hash, which names the bytes that won.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     changed: int = 0
     unchanged: int = 0
     duplicate: int = 0
+    held: int = 0
     conflicts: list[str] = field(default_factory=list)
     written: dict[int, bytes] = field(default_factory=dict)
 
@@ -64,6 +66,7 @@ class _Change(NamedTuple):
 
 
 KEPT = 20  # earlier states of a record
+WITHDRAWN = "withdrawn"  # the flag of a row that is no tombstone: the record lives on where it comes from
 
 _KNOWN = (
     record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
@@ -102,14 +105,8 @@ def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
     """Stores what is new or different. The same input a second time writes nothing and takes no position."""
-    outcome = Outcome()
-    latest: dict[str, Arrival] = {}
-    for arrival in arrivals:
-        if (earlier := latest.get(arrival.record.id)) is not None:
-            outcome.duplicate += 1
-            if _older(arrival.stamp, earlier.stamp):
-                continue
-        latest[arrival.record.id] = arrival
+    latest, duplicate = newest(arrivals)
+    outcome = Outcome(duplicate=duplicate)
     stored: dict[str, Any] = known(connection, list(latest))
     changes: list[_Change] = []
     touched: list[dict[str, Any]] = []
@@ -138,16 +135,60 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
     return outcome
 
 
-def remove(connection: Connection, ids: Sequence[str], run_id: int) -> int:
-    """Turns live records into tombstones; how many. Already gone or unknown ids are passed over."""
+def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], int]:
+    """The latest arrival of each id, and how many stood for an id that stands here twice."""
+    latest: dict[str, Arrival] = {}
+    duplicate = 0
+    for arrival in arrivals:
+        if (earlier := latest.get(arrival.record.id)) is not None:
+            duplicate += 1
+            if _older(arrival.stamp, earlier.stamp):
+                continue
+        latest[arrival.record.id] = arrival
+    return latest, duplicate
+
+
+def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collection[str] = ()) -> int:
+    """Turns live records into tombstones; how many. Already gone or unknown ids are passed over.
+
+    Those of `left` live on at their origin: they keep its version, so that it can come back as it was (IX/1 V8).
+    """
     changes = []
     for old in known(connection, ids).values():
         if old.live:
-            row = {"pk": old.pk, "run_id": run_id, "version": old.version + 1, "live": 0}
+            row = {"pk": old.pk, "run_id": run_id, "version": old.version + (old.id not in left), "live": 0}
             changes.append(_Change(row, old, ""))
     if changes:
         _bury(connection, changes)
     return len(changes)
+
+
+def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
+    """Takes live records out of the catalogue, for they live on at their origin (IX/1 V8): `leave`, not `delete`.
+
+    The value says whether the hub numbers the record's versions; of an origin's own the version stays as it is, so
+    that the same one can come back. Nothing of the content stays: not in the row, its history or the kept bytes.
+    The ids that were live.
+    """
+    changes = []
+    for old in known(connection, list(ids)).values():
+        if old.live:
+            row = {"pk": old.pk, "run_id": old.run_id, "version": old.version + ids[old.id], "live": 0}
+            changes.append(_Change(row, old, ""))
+    if not changes:
+        return []
+    _bury(connection, changes)
+    blank = update(record).where(record.c.pk == bindparam("key"))
+    blank = blank.values(document=bindparam("nothing"), flags=WITHDRAWN, terms="")
+    connection.execute(blank, [{"key": c.old.pk, "nothing": _nothing(c.old.id)} for c in changes])
+    connection.execute(delete(history).where(among(connection, history.c.pk, [c.old.pk for c in changes])))
+    row = {"name": "withdrawn", "value": str(max(c.row["seq"] for c in changes))}
+    connection.execute(upsert(connection, about, ("name",), ("value",)), [row])
+    return [c.old.id for c in changes]
+
+
+def _nothing(id: str) -> bytes:
+    return canonical({"id": id, "title": id})
 
 
 def _older(stamp: str | None, other: str | None) -> bool:
@@ -161,7 +202,9 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
     if origin.native and arrival.version is not None:
         if arrival.version != old.version:
             return "changed" if arrival.version > old.version else "unchanged"
-        return "unchanged" if arrival.record.hash == old.hash else "conflict"
+        if arrival.record.hash != old.hash:
+            return "conflict"
+        return "unchanged" if old.live else "changed"  # it had left, and comes back as it was
     if old.live and old.hash == arrival.record.hash:
         return "unchanged"
     # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.

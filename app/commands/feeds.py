@@ -7,6 +7,7 @@ import orjson
 import typer
 
 from app.access.keyring import keyring
+from app.admission.policy import level_of
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import remap
@@ -114,7 +115,9 @@ def feed_remap(
     settings, database = opened()
     chosen = document(mapping)
     if apply:
-        found = remap.apply(database, feed, chosen, settings.rules, settings.lease_s)
+        found = remap.apply(
+            database, feed, chosen, settings.rules, settings.lease_s, level=level_of(settings.platform_code)
+        )
     else:
         with database.read() as connection:
             row = feeds.by_id(connection, feed)

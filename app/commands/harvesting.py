@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from app.admission.policy import level_of
 from app.feeds import service as feeds
 from app.harvest import brake, quarantine, runs
 from app.harvest.worker import harvest_now
@@ -37,7 +38,8 @@ def replay(feed: str, rule: str | None = None, as_json: Json = False) -> None:
     settings, database = opened()
     with database.read() as connection:
         found = feeds.by_id(connection, feed)
-    _report(quarantine.replay(database, found, rule, settings.rules), as_json)
+    level = level_of(settings.platform_code)
+    _report(quarantine.replay(database, found, rule, settings.rules, level=level), as_json)
 
 
 def _report(report: dict[str, Any], as_json: bool) -> None:

@@ -26,6 +26,7 @@ class Bench(NamedTuple):
     feed: dict[str, Any]
     database: Database
     rules: str
+    level: str
     by: str
 
 
@@ -34,7 +35,7 @@ def _bench(request: Request, feed_id: int) -> Bench:
     with database(request).read() as connection:
         feed = feeds.by_id(connection, feed_id)
     who = principal_of(request).widened()
-    return Bench(feed, engine.database.acting(who), engine.rules, who.said)
+    return Bench(feed, engine.database.acting(who), engine.rules, engine.level, who.said)
 
 
 At = Annotated[Bench, Depends(_bench)]
@@ -58,7 +59,7 @@ def act_on_platform(connection: Tx, form: Posted, code: str, action: str) -> Res
 def edit_mapping(view: Page, bench: At, form: Posted, feed_id: int) -> Response:
     """Tries a mapping on kept bytes, shows it in its other form, or gives it to the feed."""
     if form.one("do") == "apply":
-        live, replayed = mapping.applied(bench.database, bench.rules, feed_id, form, bench.by)
+        live, replayed = mapping.applied(bench.database, bench.rules, bench.level, feed_id, form, bench.by)
         return RedirectResponse(f"/feeds/{feed_id}/mapping?live={live}&replayed={replayed}", 303)
     return view.page("mapping.html", *mapping.posted(bench.database, bench.rules, bench.feed, form, view.lang))
 
@@ -67,7 +68,7 @@ def edit_mapping(view: Page, bench: At, form: Posted, feed_id: int) -> Response:
 def replay(bench: At, form: Posted) -> Response:
     """Runs quarantined bytes (of one rule, or all) through today's mapping; on to the run that did it."""
     asked = runs.Asked(bench.by, form.reason())
-    done = quarantine.replay(bench.database, bench.feed, form.one("rule") or None, bench.rules, asked)
+    done = quarantine.replay(bench.database, bench.feed, form.one("rule") or None, bench.rules, asked, bench.level)
     return RedirectResponse(f"/runs/{done['run']}", 303)
 
 

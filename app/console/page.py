@@ -48,7 +48,8 @@ CLASSES: Final = {
 RUN_CLASSES: Final = {"running": "run", "done": "ok", "partial": "late", "held": "held", "failed": "fail"}
 NAVIGATION: Final = (
     ("wall", "/"), ("platforms", "/platforms"), ("feeds", "/feeds"), ("runs", "/runs"), ("quarantine", "/quarantine"),
-    ("held", "/held"), ("alerts", "/alerts"), ("search", "/search"), ("report", "/report"), ("system", "/system"),
+    ("held", "/held"), ("admission", "/admission"), ("alerts", "/alerts"), ("search", "/search"), ("report", "/report"),
+    ("system", "/system"),
 )  # fmt: skip
 EVERYBODY: Final = (("search", "/search"), ("coverage", "/coverage"), ("status", "/status"))
 """The navigation of who may see nothing of the hub's work."""

@@ -4,11 +4,13 @@ Each page's transaction begins with `hold`; a fence that moved on means that som
 """
 
 import random
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
+from app.access.principal import narrowed
 from app.db import insert_missing, now
 from app.feeds.tables import feed, host
 from app.platforms.tables import platform
@@ -108,6 +110,12 @@ def park(connection: Connection, name: str, wait_s: float) -> None:
     until = now(connection) + int(wait_s * 1_000_000)
     connection.execute(insert_missing(connection, host), {"name": name, "not_before": until})
     connection.execute(update(host).where(host.c.name == name, host.c.not_before < until).values(not_before=until))
+
+
+def still(connection: Connection, feed_ids: Iterable[int]) -> None:
+    """Until this transaction ends no page of these feeds is stored: each page begins by writing to its feed's row."""
+    rows = select(feed.c.id).where(feed.c.id.in_(sorted(set(feed_ids)))).order_by(feed.c.id)
+    connection.execute(narrowed(rows.with_for_update())).all()
 
 
 def not_before(connection: Connection, name: str) -> int:

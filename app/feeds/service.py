@@ -151,6 +151,12 @@ def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:
     return _decoded(row)
 
 
+def place(connection: Connection, feed_id: int) -> tuple[str, str]:
+    """Platform and key of a feed, whoever asks: both stand in the identifiers of its records."""
+    platform, key = connection.execute(narrowed(select(feed.c.platform, feed.c.key).where(feed.c.id == feed_id))).one()
+    return platform, key
+
+
 def feeds(connection: Connection) -> list[dict[str, Any]]:
     """The feeds, by number."""
     return [_decoded(row) for row in connection.execute(mine(connection, select(feed).order_by(feed.c.id)))]

@@ -20,6 +20,7 @@ from app.protocol.errors import BadRequest, Conflict, NotFound
 from app.protocol.words import ID_LIMIT
 
 Limit = tuple[int, float]
+LEFT = "left"  # the record has left the scope that is read, and lives on at its origin
 
 
 def gather(connection: Connection, feed_id: int, run_id: int, ids: Sequence[str], cause: str) -> int:
@@ -80,7 +81,9 @@ def forget(connection: Connection, feed_id: int, parts: frozenset[str]) -> None:
 
 def settle(connection: Connection, feed_id: int, run_id: int, limit: Limit) -> None:
     """At a run's end: carries the gathered removals out, or holds the whole set for a person."""
-    query = select(removal.c.id, removal.c.run_id).where(removal.c.feed_id == feed_id, removal.c.held_id.is_(None))
+    query = select(removal.c.id, removal.c.run_id, removal.c.cause).where(
+        removal.c.feed_id == feed_id, removal.c.held_id.is_(None)
+    )
     gathered = connection.execute(query).all()
     if not gathered:
         return
@@ -92,9 +95,9 @@ def settle(connection: Connection, feed_id: int, run_id: int, limit: Limit) -> N
     if len(gathered) > max(floor, fraction * live) or len(gathered) == live:
         _hold(connection, feed_id, run_id, len(gathered), live, floor, fraction)
         return
-    ids = [row.id for row in gathered]
+    ids, left = [row.id for row in gathered], {row.id for row in gathered if row.cause == LEFT}
     for start in range(0, len(ids), 500):
-        service.remove(connection, ids[start : start + 500], run_id)
+        service.remove(connection, ids[start : start + 500], run_id, left)
     connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.held_id.is_(None)))
     ours = sum(1 for row in gathered if row.run_id == run_id)
     moved = {"held": run.c.held - ours, "tombstoned": run.c.tombstoned + len(ids), "seen": run.c.seen + len(ids) - ours}
@@ -142,11 +145,15 @@ def reject(connection: Connection, held_id: int, why: str = "") -> int:
 
 def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, state: str, why: str) -> int:
     """Removes the held records, or of them the chosen ones, that are still as they were when they were held."""
-    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == row.id)).all()
+    items = connection.execute(
+        select(removal.c.id, removal.c.seq, removal.c.cause).where(removal.c.held_id == row.id)
+    ).all()
     stored = service.known(connection, [item.id for item in items])
     ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
     ids = ids if chosen is None else [id for id in ids if id in chosen]
-    removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
+    left = {item.id for item in items if item.cause == LEFT}
+    chunks = [ids[start : start + 500] for start in range(0, len(ids), 500)]
+    removed = sum(service.remove(connection, chunk, row.run_id, left) for chunk in chunks)
     moved = {"held": run.c.held - removed, "tombstoned": run.c.tombstoned + removed}
     connection.execute(narrowed(update(run).where(run.c.id == row.run_id).values(moved)))
     _decide(connection, row, state, removed, why)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from app.access.keyring import Keyring
 from app.access.quotas import STANDARD, Quotas
+from app.admission import service as admission
 from app.catalogue import service
 from app.db import Database
 from app.feeds import leases
@@ -53,6 +54,7 @@ class Engine:
     progress: Callable[[int, Mapping[str, int]], None] | None = None
     patience_s: float = PATIENCE_S
     rules: str = ""
+    level: str = "nation"  # of the hub's public faces (app.admission); records of narrower visibility wait
     files: Path = Path()
     quotas: Quotas = STANDARD
     ring: Keyring | None = None  # opens the secrets of feeds
@@ -186,13 +188,17 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
     puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:
         stored = service.known(connection, puts) if puts else {}
+        kept = admission.heads(connection, puts)
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
-        if not entry.deleted and not _repeat(stored.get(id), entry, key)
+        if not entry.deleted and not _repeat(stored.get(id), kept.get(id), entry, key)
     ]
     return ids, fresh, run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
 
 
-def _repeat(stored: Any, entry: Entry, key: bytes) -> bool:
+def _repeat(stored: Any, kept: Any, entry: Entry, key: bytes) -> bool:
+    """What is kept back is newer than what is live under the same id."""
+    if kept is not None:
+        return bytes(kept.source_hash) == source_hash(entry.raw, key)
     return stored is not None and stored.live == 1 and bytes(stored.source_hash) == source_hash(entry.raw, key)

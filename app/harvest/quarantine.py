@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from app.access.quotas import STANDARD
-from app.catalogue import originals, service
+from app.admission import service as admission
+from app.catalogue import service
 from app.db import Database, now
 from app.harvest import runs
 from app.harvest.prepare import Source, prepared, reading, stamp
@@ -82,6 +83,7 @@ def replay(
     rule: str | None = None,
     rules: str = "",
     asked: runs.Asked = runs.NOBODY,
+    level: str = "nation",
 ) -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
     source = Source.of(feed, rules)
@@ -93,14 +95,20 @@ def replay(
         groups[bytes(row.context)].append(row)
     for context, group in groups.items():
         for start in range(0, len(group), 500):
-            _replay(database, feed, source, run_id, context, group[start : start + 500])
+            _replay(database, feed, source, run_id, context, group[start : start + 500], level)
     with database.write() as connection:
         runs.end(connection, run_id, None)
         return runs.by_id(connection, run_id)
 
 
 def _replay(
-    database: Database, feed: Mapping[str, Any], source: Source, run_id: int, context: bytes, rows: list[Any]
+    database: Database,
+    feed: Mapping[str, Any],
+    source: Source,
+    run_id: int,
+    context: bytes,
+    rows: list[Any],
+    level: str,
 ) -> None:
     again = reading(source).connector.again
     entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
@@ -110,7 +118,7 @@ def _replay(
     native = reading(source).connector.native
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
-        outcome = service.apply(connection, batch.arrivals, origin)
-        originals.keep(connection, outcome.written, batch.raws(entries), context)
+        kept = admission.Kept(batch.raws(entries), context)
+        outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
         connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
         runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)

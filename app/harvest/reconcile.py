@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from app.admission import service as admission
 from app.catalogue import service
 from app.db import among
 from app.feeds import leases
@@ -30,12 +31,14 @@ PICK_LIMIT = 1000  # records asked for one by one; more of them, and a full harv
 class Difference(NamedTuple):
     """One page of the source's list against the catalogue.
 
-    `missing` and `stale` are the source's identifiers, `gone` our ids of records it lists as deleted, `refused` how
+    `missing` and `stale` are the source's identifiers, `unseen` likewise of newer ones of what
+    admission keeps back, which no run names; `gone` our ids of records it lists as deleted, `refused` how
     many stand in quarantine as they are now.
     """
 
     missing: Sequence[str]
     stale: Sequence[str]
+    unseen: Sequence[str]
     gone: Sequence[str]
     refused: int
 
@@ -46,6 +49,7 @@ class Findings:
 
     missing: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     left_over: int = 0
 
     def note(self) -> dict[str, Any]:
@@ -69,14 +73,15 @@ def reconcile(run: Run, job: str) -> None:
     for page, traffic in pages(run, sweep, {}):
         _compare(run, job, page, traffic, found)
     if job == Job.RECONCILE:
-        _repair(run, [*found.missing, *found.stale])
+        _repair(run, [*found.missing, *found.stale], found.unseen)
 
 
-def _repair(run: Run, wanted: Sequence[str]) -> None:
+def _repair(run: Run, named: Sequence[str], unseen: Sequence[str]) -> None:
+    wanted = [*named, *unseen]
     if len(wanted) > PICK_LIMIT:
         raise PeerViolation(
             "reconcile.too_many",
-            f"{len(wanted)} records are missing or stale here, first {wanted[0]!r}; run a full harvest of this feed",
+            f"{len(wanted)} records are missing or stale here, first {[*named, '(kept back)'][0]!r}; run a full harvest of this feed",
         )
     if not wanted:
         return
@@ -94,6 +99,7 @@ def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: 
         here = _difference(connection, feed_id, ids, page.entries)
         found.missing += here.missing
         found.stale += here.stale
+        found.unseen += here.unseen
         if page.listing is not None:
             present = [id for id, entry in zip(ids, page.entries, strict=True) if not entry.deleted]
             if page.begins:
@@ -101,7 +107,7 @@ def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: 
             brake.sight(connection, feed_id, page.listing, present)
         held = _left_over(connection, run, job, page, here, found)
         # What will be asked for is counted when it comes.
-        asked = len(here.missing) + len(here.stale) if job == Job.RECONCILE else 0
+        asked = len(here.missing) + len(here.stale) + len(here.unseen) if job == Job.RECONCILE else 0
         same = len(ids) - asked - len(here.gone) - here.refused
         runs.count(connection, run.run_id, unchanged=same, rejected=here.refused, held=held, pages=1, **traffic)
         runs.note(connection, run.run_id, found.note())
@@ -126,21 +132,25 @@ def _left_over(connection: Connection, run: Run, job: str, page: Page, here: Dif
 
 
 def _difference(connection: Connection, feed_id: int, ids: Sequence[str], entries: Sequence[Entry]) -> Difference:
-    stored = service.known(connection, ids)
+    stored, kept = service.known(connection, ids), admission.heads(connection, ids)
     refused = _refused(connection, feed_id, [entry.identifier for entry in entries])
-    missing, stale, gone, known = [], [], [], 0
+    missing, stale, unseen, gone, known = [], [], [], [], 0
     for id, entry in zip(ids, entries, strict=True):
         old = stored.get(id)
+        held = kept.get(id)
         if entry.deleted:
             if old is not None and old.live:
                 gone.append(id)
         elif refused.get(entry.identifier, "") == stamp(entry):
             known += 1
+        elif held is not None:
+            if not _same(entry, held):
+                unseen.append(entry.identifier)
         elif old is None or not old.live:
             missing.append(entry.identifier)
         elif not _same(entry, old):
             stale.append(entry.identifier)
-    return Difference(missing, stale, gone, known)
+    return Difference(missing, stale, unseen, gone, known)
 
 
 def _same(entry: Entry, old: Any) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from sqlalchemy import func, select
 
+from app.admission import service as admission
 from app.catalogue import originals, service
 from app.catalogue.tables import record
 from app.db import Database
@@ -120,6 +121,7 @@ def apply(
     rules: str = "",
     lease_s: int = 60,
     asked: runs.Asked = runs.NOBODY,
+    level: str = "nation",
 ) -> dict[str, Any]:
     """Gives the feed its new mapping and runs all kept bytes through it; the reports of both runs.
 
@@ -135,14 +137,14 @@ def apply(
         feeds.remap(connection, feed["id"], mapping)
         run_id = runs.begin(connection, feed["id"], Job.REPLAY, asked)
     with heartbeat(database, lease):
-        live = _live(database, lease, source, run_id)
-        waiting = quarantine.replay(database, {**feed, "mapping": mapping}, None, rules, asked)
+        live = _live(database, lease, source, run_id, level)
+        waiting = quarantine.replay(database, {**feed, "mapping": mapping}, None, rules, asked, level)
     with database.write() as connection:
         leases.give_back(connection, lease)
     return {"live": live, "quarantined": waiting}
 
 
-def _live(database: Database, lease: Lease, source: Source, run_id: int) -> dict[str, Any]:
+def _live(database: Database, lease: Lease, source: Source, run_id: int, level: str) -> dict[str, Any]:
     after = 0
     while True:
         with database.read() as connection:
@@ -150,7 +152,7 @@ def _live(database: Database, lease: Lease, source: Source, run_id: int) -> dict
         if not rows:
             break
         for context, group in _by_context(rows):
-            _step(database, lease, source, run_id, context, group)
+            _step(database, lease, source, run_id, context, group, level)
         after = rows[-1].pk
     with database.write() as connection:
         leases.hold(connection, lease)
@@ -158,13 +160,16 @@ def _live(database: Database, lease: Lease, source: Source, run_id: int) -> dict
         return runs.by_id(connection, run_id)
 
 
-def _step(database: Database, lease: Lease, source: Source, run_id: int, context: bytes, rows: list[Any]) -> None:
+def _step(
+    database: Database, lease: Lease, source: Source, run_id: int, context: bytes, rows: list[Any], level: str
+) -> None:
     entries = [_entry(row) for row in rows]
     batch = prepared(source, entries, context)
     with database.write() as connection:
         leases.hold(connection, lease)
         origin = service.Origin(lease.feed_id, run_id, province_of(source.platform[2:8]))
-        outcome = service.apply(connection, batch.arrivals, origin)
+        kept = admission.Kept(batch.raws(entries), context)
+        outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
         found = [(entries[place], fault) for place, fault in batch.refused]
         waits = quarantine.held_back(connection, lease.feed_id, [entry.identifier for entry, _ in found])
         refused = [(entry, fault) for entry, fault in found if entry.identifier not in waits]

@@ -47,7 +47,7 @@ def count(connection: Connection, run_id: int, **by: int) -> None:
 
 def figures(outcome: Outcome) -> dict[str, int]:
     """An outcome as figures of a run."""
-    return {name: getattr(outcome, name) for name in ("created", "changed", "unchanged", "duplicate")}
+    return {name: getattr(outcome, name) for name in ("created", "changed", "unchanged", "held", "duplicate")}
 
 
 def expect(connection: Connection, run_id: int, total: int) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import orjson
 from sqlalchemy import Connection, select
 
-from app.catalogue import digests, originals, service
+from app.admission import service as admission
+from app.catalogue import digests, service
 from app.feeds import leases
 from app.feeds.tables import feed
 from app.harvest import brake, quarantine, runs
@@ -31,17 +32,16 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
-        outcome = service.apply(connection, batch.arrivals, origin)
-        raws = batch.raws([step.entries[place] for place in step.fresh])
+        kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+        outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         if outcome.created:
             _bound(connection, run)
-        originals.keep(connection, outcome.written, raws, step.page.context)
         refused = _refused(step, batch, outcome)
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
         counts = runs.figures(outcome)
         counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted
-        counts |= {"rejected": len(refused), "held": deleted + _absent(connection, run, step)}
+        counts |= {"rejected": len(refused), "held": outcome.held + deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
         if step.last and step.page.done:
@@ -88,21 +88,32 @@ def _deleted(connection: Connection, run: Run, step: Step) -> int:
     named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     if not named:
         return 0
-    return brake.gather(connection, run.feed["id"], run.run_id, _current(connection, named), "explicit")
+    admission.gone(connection, run.feed["id"], [id for id, _ in named])
+    gone, left = _current(connection, named)
+    gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit")
+    return gathered + brake.gather(connection, run.feed["id"], run.run_id, left, brake.LEFT)
 
 
-def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> list[str]:
-    """Deletions that are not older than what is stored (V3); only native entries carry a version."""
+def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> tuple[list[str], list[str]]:
+    """Deletions that are not older than what is stored (V3), and those that are no deletions.
+
+    Only native entries carry a version. An origin raises it to delete; the same one says that the record has left.
+    """
     versioned = [id for id, entry in named if entry.version is not None]
     stored = service.known(connection, versioned) if versioned else {}
-    return [
-        id for id, entry in named if entry.version is None or id not in stored or entry.version >= stored[id].version
-    ]
+    gone, left = [], []
+    for id, entry in named:
+        if entry.version is None or id not in stored or entry.version > stored[id].version:
+            gone.append(id)
+        elif entry.version == stored[id].version:
+            left.append(id)
+    return gone, left
 
 
 def _absent(connection: Connection, run: Run, step: Step) -> int:
     if not step.last or step.page.complete is None:
         return 0
+    admission.absent(connection, run.feed["id"], step.page.complete)
     return brake.absent(connection, run.feed["id"], run.run_id, step.page.complete)
 
 

@@ -10,10 +10,10 @@ from app.access.principal import acting
 from app.db import now, plain
 from app.platforms import moves, notices
 from app.platforms.history import evidence
-from app.platforms.queries import by_code, enrolment_of, mine
+from app.platforms.queries import enrolment_of, mine
 from app.platforms.stages import DAY_US, HARVESTED, Stage
 from app.platforms.tables import grading
-from app.protocol.errors import BadRequest
+from app.protocol.errors import BadRequest, NotFound
 from app.settings import Settings
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -21,23 +21,27 @@ REASON: Final = "等级保护备案已过期 the security grading has expired"
 
 
 def file(connection: Connection, code: str, level: int, filing: str, expires_on: str, document: str = "") -> int:
-    """Records a grading; an earlier one stays on record. A suspension announced for an expiry is taken back.
+    """Records a grading, by a platform's code or its enrolment; an earlier one stays on record.
+
+    A suspension announced for an expiry is taken back.
 
     Raises BadRequest (`enrol.incomplete` for an unknown document, a date that is none or is over).
     """
-    row, at = enrolment_of(connection, by_code(connection, code)["code"]), now(connection)
+    row, at = enrolment_of(connection, code), now(connection)
+    if row.code is None:
+        raise NotFound(f"there is no platform {code}")
     if document:
         evidence(connection, row, None, [document])
     if (ends := _end_of(expires_on)) <= at:
         raise BadRequest("expires_on: this day is over")
     found = {
-        "platform": code, "level": level, "filing": filing, "expires_at": ends, "document": document,
+        "platform": row.code, "level": level, "filing": filing, "expires_at": ends, "document": document,
         "by": acting(connection).name, "at": at,
     }  # fmt: skip
     number = int(connection.execute(grading.insert().returning(grading.c.id), found).scalar_one())
     if row.due_reason == REASON:
         moves.keep(connection, code, "a new grading was filed")
-    note(connection, Act.GRADING, code, level=level, filing=filing, expires_on=expires_on, document=document)
+    note(connection, Act.GRADING, row.code, level=level, filing=filing, expires_on=expires_on, document=document)
     return number
 
 

@@ -11,8 +11,9 @@ from app.db import plain
 from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, Verdict, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
 from app.protocol.errors import NotFound
+from app.protocol.words import ENROLMENT_ID, PLATFORM_CODE
 
-_HIDDEN = ("challenge", "origin")
+_HIDDEN: Final = ("challenge", "origin")
 _DECIDED: Final = (Verdict.MOVED, Verdict.REFUSED)
 
 
@@ -28,7 +29,8 @@ def own(connection: Connection, statement: Statement) -> Statement:
 def enrolment_of(connection: Connection, reference: str) -> Any:
     """The row by its identifier (`A-...`) or its platform's code. Raises NotFound."""
     by = enrolment.c.id if reference.startswith("A-") else enrolment.c.code
-    row = connection.execute(own(connection, select(enrolment).where(by == reference))).first()
+    known = ENROLMENT_ID.match(reference) or PLATFORM_CODE.match(reference)
+    row = connection.execute(own(connection, select(enrolment).where(by == reference))).first() if known else None
     if row is None:
         raise NotFound(f"there is no enrolment {reference}")
     return row
@@ -133,7 +135,8 @@ def names(connection: Connection) -> dict[str, str]:
 
 def by_code(connection: Connection, code: str) -> dict[str, Any]:
     """One platform. Raises NotFound."""
-    row = connection.execute(mine(connection, select(platform).where(platform.c.code == code))).first()
+    query = mine(connection, select(platform).where(platform.c.code == code))
+    row = connection.execute(query).first() if PLATFORM_CODE.match(code) else None
     if row is None:
         raise NotFound(f"there is no platform {code}")
     return plain(row)

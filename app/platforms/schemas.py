@@ -1,10 +1,11 @@
 """What is asked of an applicant, and what comes in over HTTP; unknown members are refused."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.platforms.stages import Kind
+from app.protocol.text import rule
 
 Code = Annotated[str, Field(pattern=r"^[NPCDSE]-\d{6}-\d{2}$", examples=["E-440000-01"])]
 Region = Annotated[str, Field(pattern=r"^\d{6}$", examples=["440000"])]
@@ -16,6 +17,17 @@ class Body(BaseModel):
     """A request body."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @field_validator("*")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """Texts keep the hub's text rule before any database sees them; forms send lines that end in CRLF."""
+        if type(value) is not str:
+            return value
+        text = value.replace("\r\n", "\n")
+        if broken := rule(text):
+            raise ValueError(f"{broken}: a character that is no text (docs/problems.md)")
+        return text
 
 
 class Contact(Body):

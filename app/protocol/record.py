@@ -165,6 +165,13 @@ def prepare(
     )
 
 
+def rebuilt(id: str, document: bytes, flags: str = "") -> Prepared:
+    """The prepared record behind bytes that a preparation has made."""
+    content = restore(document)
+    subject = content.get("subject", "")
+    return Prepared(id, document, content_hash(document), subject, terms(content), flags, _searchable(content))
+
+
 def _plain(document: bytes) -> bool:
     """Whether no text can break the text rule: nothing escaped (orjson escapes C0) and everything printable.
 

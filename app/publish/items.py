@@ -4,13 +4,16 @@ from typing import Any
 
 import orjson
 
+from app.catalogue.service import WITHDRAWN
 from app.clock import iso
 
 
 def item(row: Any, *, head: bool = False) -> bytes:
     """`put` with its record, `delete`, or `leave` where the record lives on outside of the scope (V8)."""
-    left = bool(getattr(row, "left", 0))
-    op = b"delete" if not row.live else b"leave" if left else b"put"
+    if row.live:
+        op = b"leave" if getattr(row, "left", 0) else b"put"
+    else:
+        op = b"leave" if row.flags == WITHDRAWN else b"delete"
     short = b'{"id":%s,"op":"%s","version":%d,"hash":"%s","seq":%d' % (
         orjson.dumps(row.id), op, row.version, row.hash.encode(), row.seq,
     )  # fmt: skip

@@ -117,7 +117,7 @@ def try_mapping(request: Request, engine: Running, base: Hub, feed_id: int, body
         feed = feeds.by_id(connection, feed_id)
     hub = engine.database.acting(principal_of(request).widened())
     if body.apply:
-        return json(remap.apply(hub, feed_id, body.mapping, engine.rules))
+        return json(remap.apply(hub, feed_id, body.mapping, engine.rules, level=engine.level))
     return json(remap.trial(hub, feed, body.mapping, engine.rules))
 
 

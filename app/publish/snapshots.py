@@ -6,6 +6,7 @@ changes after its cursor lead to the present from any moment (V4).
 
 import gzip
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
@@ -53,27 +54,30 @@ def snapshot(base: Hub, config: Config, scope: str) -> Response:
     summary="One immutable part of a snapshot",
     dependencies=[requires(Grant.CATALOGUE_READ)],
 )
-def part(config: Config, scope: str, name: str) -> FileResponse:
+def part(base: Hub, config: Config, scope: str, name: str) -> FileResponse:
     """NDJSON in gzip, named by the SHA-256 of its bytes; Range is answered."""
     named(scope)
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
         raise BadRequest("a part's name is the SHA-256 of its bytes, 64 hex digits")
-    file = _folder(config) / f"{name}.ndjson.gz"
+    with base.read() as connection:
+        file = _folder(config, connection) / f"{name}.ndjson.gz"
     if not file.exists():
         raise NotFound("there is no such part; read the manifest again")
     forever = {"Cache-Control": "public, max-age=31536000, immutable"}
     return FileResponse(file, media_type="application/gzip", headers=forever)
 
 
-def _folder(config: Settings) -> Path:
-    return config.data_dir / "snapshots"
+def _folder(config: Settings, connection: Connection) -> Path:
+    """Where today's snapshots stand. A withdrawn record takes all parts that may hold it along, at once."""
+    return config.data_dir / "snapshots" / (queries.value(connection, "withdrawn") or "0")
 
 
 def latest(base: Database, config: Settings, name: str) -> dict[str, Any]:
     """The manifest of a scope, made anew when the catalogue has moved and the last one is older than FRESH_S."""
-    of, folder = named(name), _folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
+    of = named(name)
     with _building, base.read() as connection:
+        folder = _folder(config, connection)
+        folder.mkdir(parents=True, exist_ok=True)
         epoch, top = queries.epoch(connection), queries.head(connection)
         cursor = seal(config.secret, name, epoch, top)
         file = folder / f"{epoch}-{name.replace(':', '_')}.json"
@@ -130,7 +134,10 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes files of older snapshots that nobody can be reading any more."""
+    """Removes files of older snapshots that nobody can be reading any more, and all from before a withdrawal."""
+    for other in folder.parent.iterdir():
+        if other.is_dir() and other != folder:
+            shutil.rmtree(other, ignore_errors=True)
     manifests = [orjson.loads(file.read_bytes()) for file in folder.glob("*.json") if _age(file) < KEPT_S]
     named = {f"{part['sha256']}.ndjson.gz" for manifest in manifests for part in manifest["parts"]}
     for file in folder.iterdir():

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from app.access import audit
 from app.access import tables as access
+from app.admission import tables as admission
 from app.catalogue import search
 from app.catalogue import tables as catalogue
 from app.db import metadata
@@ -18,7 +19,7 @@ from app.platforms import tables as platforms
 revision = "0001"
 down_revision = None
 
-ROOMS = (access, platforms, feeds, catalogue, harvest, monitor)
+ROOMS = (access, platforms, feeds, catalogue, admission, harvest, monitor)
 
 
 def upgrade() -> None:

@@ -116,8 +116,8 @@ def _coded(draft: dict[str, Any]) -> dict[str, Any]:
     return {**draft, "terms": coded}
 
 
-def applied(database: Database, rules: str, feed_id: int, form: Form, by: str) -> tuple[int, int]:
+def applied(database: Database, rules: str, level: str, feed_id: int, form: Form, by: str) -> tuple[int, int]:
     """Gives the feed the mapping; the numbers of the runs over live and over quarantined bytes. Raises BadRequest."""
     asked = runs.Asked(by, form.reason(needed=True))
-    done = remap.apply(database, feed_id, _coded(crosswalk.sent(form)), rules, asked=asked)
+    done = remap.apply(database, feed_id, _coded(crosswalk.sent(form)), rules, asked=asked, level=level)
     return done["live"]["run"], done["quarantined"]["run"]

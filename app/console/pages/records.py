@@ -128,9 +128,13 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
     row = queries.by_id(connection, id)
     if row is None:
         raise NotFound(f"there is no record {id}")
-    content = restore(bytes(row.document))
+    return shown(connection, row, restore(bytes(row.document)), public_url, lang), 200 if row.live else 410
+
+
+def shown(connection: Connection, row: Any, content: Any, public_url: str, lang: str) -> dict[str, Any]:
+    """What a record's page shows; of the row it needs id, platform, path, flags and run_id."""
     names = platforms.names(connection)
-    context = {
+    return {
         "row": row,
         "record": fields(content),
         "facts": facts(content, lang),
@@ -140,8 +144,8 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
         "flags": row.flags.split(),
         "data": jsonld.script(jsonld.render(content, base=public_url)),
         "run": known_run(connection, row.run_id),
+        "reasons": list(vocab.scheme("reason").concepts.values()),
     }
-    return context, 200 if row.live else 410
 
 
 def known_run(connection: Connection, run_id: int) -> int | None:

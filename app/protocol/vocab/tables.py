@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import TypeVar
 
 TABLES = (
-    "schemes", "stage", "grade", "subject", "type", "edition", "volume", "language", "licence", "language_code",
-    "region", "province",
+    "schemes", "stage", "grade", "subject", "type", "edition", "volume", "language", "licence", "reason", "audit",
+    "language_code", "region", "province",
 )  # fmt: skip
 
 T = TypeVar("T")

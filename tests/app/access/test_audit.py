@@ -21,6 +21,7 @@ from app.access.audit import Act
 from app.access.keyring import Keyring
 from app.access.principal import Principal, Rows
 from app.access.tally import Tally
+from app.catalogue import service as catalogue
 from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import brake
@@ -29,6 +30,7 @@ from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
 from app.monitor.incidents import reconcile
 from app.platforms import service as platforms
+from app.protocol.record import Prepared, prepare
 from tests.app.access.desk import PASSWORD, Desk, desk
 from tests.app.platforms.office import Applicant, application
 
@@ -277,6 +279,7 @@ def _everything(hub: Desk) -> None:
     with hub.database.write() as connection:
         incidents.reconcile(connection, [Cause("hub:disk", Rule.DISK, "hub", "full")], 0)
     staff.post("/api/v1/incidents/1/ack", json={"by": "wang"})
+    _reviewed(hub, staff)
     with hub.database.write() as connection:
         platforms.transition(connection, "P-440000-01", "suspended", "test")
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
@@ -300,6 +303,20 @@ def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:
     body = {"title": "t", "body": "b", "platforms": ["P-440000-01"]}
     notice = staff.post("/api/v1/notices", json=body).json()["id"]
     platform.post(f"/api/v1/notices/{notice}/acknowledge", json={"platform": "P-440000-01"})
+
+
+def _reviewed(hub: Desk, staff: Any) -> None:
+    """A policy, a verdict on a record of the catalogue, and its undo."""
+    staff.put("/api/v1/admission/policies", json={"platform": "P-440000-01", "mode": "every"})
+    id = "ix:P-440000-01:ix-1/1"
+    made = prepare({"id": id, "title": "x"}, id)
+    assert isinstance(made, Prepared)
+    with hub.database.write() as connection:
+        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(1, 1, "440000"))
+    reviewer = hub.person("gao", "reviewer")
+    body = {"decision": "withdraw", "items": [{"id": id}], "reasons": ["notice"]}
+    batch = reviewer.post("/api/v1/admission/decisions", json=body).json()["batch"]
+    assert reviewer.post(f"/api/v1/admission/decisions/{batch}/undo").status_code == 200
 
 
 def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> None:

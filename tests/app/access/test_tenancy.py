@@ -17,6 +17,7 @@ from app.access import keys
 from app.access.principal import Principal, Rows, acting, within
 from app.access.scopes import PLATFORM_SCOPES
 from app.access.tables import api_key, person
+from app.admission import policy
 from app.db import Database, metadata, now
 from app.feeds import service as feeds
 from app.feeds.tables import feed
@@ -68,6 +69,7 @@ def _tenant(hub: Desk, code: str) -> Tenant:
         waits = {**owned, "cause": mark, "count": 1, "live": 1, "state": "pending", "held_at": at}
         held_id = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
         made = keys.issue(connection, code, label=f"canary-{code.lower()}")
+        policy.choose(connection, policy.Policy(code, mode="every", hold=(mark,)))
     name = f"canary-{code}"
     signed = hub.person(name, "vendor", platforms=(code,))
     token = hub.token(code, key).json()["access_token"]

@@ -8,9 +8,13 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
+from app.admission.decide import DECISIONS
+from app.admission.policy import LEVELS as LEVELS_OF_ADMISSION
+from app.admission.policy import MODES
 from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
 from app.console.pages import diagnosis, feed_actions, joining, platform_actions
+from app.console.pages.admission import RULES, STAGES
 from app.console.pages.records import FACETS
 from app.harvest import explain
 from app.harvest.discovery import kinds
@@ -33,7 +37,7 @@ OPEN = {
     "nav.": [key for key, _ in (*page.NAVIGATION, *page.EVERYBODY)], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit"],
+    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit", "left"],
     "act.": feed_actions.ACTIONS, "act_does.": feed_actions.ACTIONS, "answer.": ANSWERS, "mapping_source.": crosswalk.SOURCES,
     "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
     "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
@@ -49,6 +53,9 @@ OPEN = {
     "vendor_failed.": ["proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
     "diagnosis_account.": ["suspended", "unproved", "notice_late", "notice", "key_ends", "no_feed"],
     "config.": sorted({field for kind in kinds().values() for field in kind.model_fields}),
+    "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
+    "visibility.": LEVELS_OF_ADMISSION, "verdict.": DECISIONS,
+    "outcome_of_verdict.": ["admitted", "first_of_two", "narrow", "rejected", "withdrawn", "undone", "left"],
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "CSV", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}

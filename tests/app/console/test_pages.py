@@ -136,7 +136,7 @@ def test_a_decision_is_carried_out_once(tmp_path: Path) -> None:
 
 def test_words_and_facets_narrow_the_search(hub: Served) -> None:
     def count(path: str) -> int:
-        text = html.fromstring(_get(hub, path).content).xpath("string(//section/h2)")
+        text = html.fromstring(_get(hub, path).content).xpath("string(//section/header/h2)")
         return int("".join(re.findall(r"\d", text)))
 
     everything, uyghur = count("/search"), count("/search?language=ug")

@@ -147,6 +147,12 @@ def test_a_suspended_vendor_reads_why_and_acknowledges_with_its_enrolment_key(hu
         assert other.client.get(f"/api/v1/enrolments/{code}/notices").status_code == 404
         assert vendor.client.post(path, json=body).status_code == 200
         assert vendor.client.post(path, json=body).json()["kind"] == "enrol.acknowledged"
+        filed = {"level": 3, "filing": "11010543001-26001", "expires_on": "2099-06-30"}
+        answers = [one.client.post(f"/api/v1/platforms/{code}/grading", json=filed) for one in (vendor, other)]
+        assert [answer.status_code for answer in answers] == [201, 404]
+        assert other.client.post(f"/api/v1/platforms/{other.id}/grading", json=filed).status_code == 404, (
+            "no platform yet"
+        )
     assert wang.get("/api/v1/notices").json()["items"][0]["acknowledged"] == 1
     assert vendor.shown()["next"] == {"turn": None, "missing": [], "until": None}
 

@@ -1,5 +1,6 @@
 """Self registration in the hands of strangers: it tells nothing of others and cannot be made to fill the hub."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -67,6 +68,40 @@ def test_a_domain_is_looked_at_so_many_times_an_hour(hub: Desk, monkeypatch: pyt
     one, two = Applicant(hub, application("127.0.0.1:1")), Applicant(hub, application("127.0.0.1:1", 1))
     assert [one.post("proof", {"by": "file"}).status_code for _ in range(3)] == [422, 422, 429]
     assert two.post("proof", {"by": "file"}).status_code == 422, "another applicant's attempts are its own"
+
+
+HOSTILE = ("a\x00b", "a\ud800b", "a\x1bb", "a\uffffb")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_no_text_is_refused_before_any_database(hub: Desk, text: str) -> None:
+    for change in ({"name": text}, {"organisation": text}, {"contacts": [{"name": text, "telephone": "1"}]}):
+        content = json.dumps({**application(), **change})  # lone surrogates as escapes
+        for path in ("enrolments", "enrolments/check"):
+            answer = httpx.post(
+                f"{hub.url}/api/v1/{path}", content=content, headers={"Content-Type": "application/json"}
+            )
+            assert (answer.status_code, answer.json()["kind"]) == (422, "request.invalid")
+            assert next(iter(change)) in answer.json()["errors"][0]["pointer"]
+    applicant = Applicant(hub, application())
+    answer = applicant.client.post(
+        f"/api/v1/enrolments/{applicant.id}/withdraw",
+        content=json.dumps({"reason": text}), headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    hub.platform("E-110000-01")
+    for path in (f"enrolments/%00{applicant.id}", "enrolments/%F0%9F", f"enrolments/{applicant.id}/documents/%00"):
+        assert applicant.client.get(f"/api/v1/{path}").status_code == 404
+    wang = hub.person("wang", "operator")
+    assert wang.get("/api/v1/platforms/%00/line").status_code == 404
+    assert applicant.attach(name="a\x00b.pdf").json()["name"] == "a_b.pdf"
+
+
+def test_lines_of_a_form_are_lines(hub: Desk) -> None:
+    applicant = Applicant(hub, application())
+    assert applicant.post("withdraw", {"reason": "一\r\n二"}).status_code == 200
+    shown = hub.person("wang", "operator").get(f"/api/v1/enrolments/{applicant.id}/file").json()
+    assert shown["steps"][-1]["reason"] == "一\n二"
 
 
 def test_who_has_proved_nothing_keeps_little(hub: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
