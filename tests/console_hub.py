@@ -174,10 +174,10 @@ def templates(app: Any) -> frozenset[str]:
 
 
 @contextmanager
-def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
+def served(folder: Path, *, filled: bool = True, **more: Any) -> Iterator[Served]:
     """The hub, listening."""
     settings = Settings(
-        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0
+        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0, **more
     )
     database = Database(settings.url)
     schema.upgrade(database)
