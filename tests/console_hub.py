@@ -157,7 +157,7 @@ def fill(hub: Hub) -> dict[str, str]:
 NO_PAGES = {
     "/account", "/events", "/search.atom", "/report.csv", "/status/{code}/badge.svg", "/platforms/{code}/digest.html",
     "/vendor", "/vendor/{reference}", "/vendor/{reference}/application", "/vendor/{reference}/documents/{sha256}", "/vendor/{reference}/feeds/new",
-    "/vendor/{reference}/diagnosis", "/vendor/{reference}/diagnosis.csv", "/enrolments", "/enrolments/{reference}",
+    "/vendor/{reference}/diagnosis", "/vendor/{reference}/feeds/{feed_id}", "/vendor/{reference}/diagnosis.csv", "/enrolments", "/enrolments/{reference}",
     "/enrolments/{reference}/documents/{sha256}",
 }  # fmt: skip
 

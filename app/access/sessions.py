@@ -156,7 +156,7 @@ def find(connection: Connection, settings: Settings, cookie: str) -> Principal:
     roles = frozenset(Role(name) for name in row.roles.split())
     stopped = set(connection.execute(select(suspension.c.platform)).scalars())
     platforms = frozenset(row.platforms.split()) - stopped
-    scopes = frozenset() if _must(row, settings, at) else rights(roles, platforms)
+    scopes = frozenset() if _must(row, settings, at) else rights(roles, frozenset(row.platforms.split()))
     tenant = min(row.platforms.split(), default=f"person:{row.name}")
     rows = rows_of(roles, platforms, frozenset(row.regions.split()))
     return Principal(f"person:{row.name}", scopes, rows, tenant, session=row.hash)

@@ -75,6 +75,10 @@ def _typed(form: Form, question: Question) -> str:
 
 def answers(kind: str, form: Form) -> dict[str, Any]:
     """The configuration that a form says; what was left empty is left out. Raises BadRequest for text that is no JSON."""
+    if kind not in kinds():
+        raise BadRequest(
+            f"there is no connector {kind!r}", errors=[{"pointer": "kind", "detail": "choose one of the list"}]
+        )
     found: dict[str, Any] = {}
     for question in questions(kind, {}):
         said = _typed(form, question)

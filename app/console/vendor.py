@@ -10,7 +10,7 @@ from app.access.door import public, requires, same_origin
 from app.access.scopes import Scope
 from app.console.form import Form, Posted
 from app.console.page import Page, PageRoute, View
-from app.console.pages import diagnosis, joining, new_feed, vendor
+from app.console.pages import diagnosis, joining, new_feed, own_feed, vendor
 from app.harvest import attach, look
 from app.platforms import applications, credentials, documents, notices, proof, queries
 from app.platforms.schemas import Submission
@@ -186,6 +186,12 @@ def add_feed(view: Page, form: Posted, reference: Reference) -> Response:
             shown = new_feed.page(connection, reference, form, view.lang, error=error)
         return view.page("new_feed.html", shown, error.status)
     return RedirectResponse(to, 303)
+
+
+@router.get("/vendor/{reference}/feeds/{feed_id}", dependencies=[_OWN])
+def show_own_feed(view: Page, connection: Reading, reference: Reference, feed_id: int) -> Response:
+    """How it stands, and how complete its records are."""
+    return view.page("own_feed.html", own_feed.page(connection, reference, feed_id))
 
 
 @router.post("/vendor/{reference}/feeds/{feed_id}/validate", dependencies=[_FEEDS])

@@ -114,7 +114,7 @@ def _applies(page: Any, made: Served, url: str, site: Site, shots: Path, seen: C
     for name, value in said.items():
         page.locator(f"input[name={name}]").fill(value)
     page.locator("input[name=agreement]").check()
-    page.screenshot(path=shots / "join.png")
+    page.screenshot(path=shots / "join.png", full_page=True)
     page.locator("form.ask button").click()
     assert "校验位不符" in page.locator("#e-credit_code").inner_text()
     assert page.locator("input[name=organisation]").input_value() == said["organisation"]
@@ -176,7 +176,7 @@ def _adds_a_feed(page: Any, url: str, shots: Path, seen: Callable[[], None]) -> 
     assert page.locator("article.hit").count() == 20
     assert "学科" in page.locator("article.hit").first.inner_text()
     seen()
-    page.screenshot(path=shots / "sample.png")
+    page.locator("section.sheet:has(article.hit)").screenshot(path=shots / "sample.png", animations="disabled")
     page.locator("button[value=register]").click()
     assert "备课助手" in page.locator(".cases").first.inner_text()
 
@@ -212,6 +212,10 @@ def _is_harvested(page: Any, made: Served, shots: Path, seen: Callable[[], None]
     assert page.locator(".cases .st.s:text-is('正常')").count() == 1
     seen()
     page.screenshot(path=shots / "vendor.png")
+    page.locator(".cases .what b a").first.click()
+    assert "title" in page.locator("tbody th").first.inner_text()
+    assert "100 %" in page.locator("tbody td").first.inner_text()
+    seen()
+    page.go_back()
     page.locator(".next a.btn").click()
     seen()
-    page.screenshot(path=shots / "diagnosis.png")
