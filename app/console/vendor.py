@@ -14,7 +14,7 @@ from app.console.pages import diagnosis, joining, new_feed, own_feed, vendor
 from app.harvest import attach, look
 from app.platforms import applications, credentials, documents, notices, proof, queries
 from app.platforms.schemas import Submission
-from app.protocol.errors import BadRequest, HutongError
+from app.protocol.errors import BadRequest, HutongError, NotFound
 from app.web import Reading, Tx, database
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -116,9 +116,10 @@ def submit(view: Page, form: Posted, reference: Reference) -> Response:
 
 
 @router.post("/vendor/{reference}/withdraw", dependencies=[_OWN])
-def withdraw(connection: Tx, form: Posted, reference: Reference) -> Response:
+def withdraw(view: Page, connection: Tx, form: Posted, reference: Reference) -> Response:
     """Ends one's own application, before anything of it was harvested."""
     applications.withdraw(connection, reference, form.reason(needed=True))
+    view.request.app.state.gate.forget()
     return RedirectResponse("/status", 303)
 
 
@@ -192,6 +193,33 @@ def add_feed(view: Page, form: Posted, reference: Reference) -> Response:
 def show_own_feed(view: Page, connection: Reading, reference: Reference, feed_id: int) -> Response:
     """How it stands, and how complete its records are."""
     return view.page("own_feed.html", own_feed.page(connection, reference, feed_id))
+
+
+@router.post("/vendor/{reference}/feeds/{feed_id}/move", dependencies=[_FEEDS])
+def move_feed(view: Page, form: Posted, reference: Reference, feed_id: int) -> Response:
+    """Goes on from another address, once that brings the same records."""
+    try:
+        own_feed.move(view.request, reference, feed_id, form)
+    except NotFound:
+        raise
+    except HutongError as error:
+        with database(view.request).read() as connection:
+            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, error), error.status)
+    return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
+
+
+@router.post("/vendor/{reference}/leave", dependencies=[_OWN])
+def leave(view: Page, connection: Tx, form: Posted, reference: Reference) -> Response:
+    """Announces one's own end, with the grace period; what was harvested is relied on by others."""
+    applications.leave(connection, reference, view.settings, form.reason(needed=True))
+    return RedirectResponse(f"/vendor/{reference}", 303)
+
+
+@router.post("/vendor/{reference}/stay", dependencies=[_OWN])
+def stay(connection: Tx, form: Posted, reference: Reference) -> Response:
+    """Takes one's own announcement back; the hub's stays."""
+    applications.stay(connection, reference, form.reason(needed=True))
+    return RedirectResponse(f"/vendor/{reference}", 303)
 
 
 @router.post("/vendor/{reference}/feeds/{feed_id}/validate", dependencies=[_FEEDS])

@@ -19,9 +19,9 @@ from app.platforms import moves
 from app.platforms.checking import checked
 from app.platforms.history import evidence, write
 from app.platforms.once import unrivalled
-from app.platforms.queries import applied_from, enrolment_of, waiting
+from app.platforms.queries import applied_from, enrolment_of, steps, waiting
 from app.platforms.schemas import Application, Submission
-from app.platforms.stages import DAY_US, SUBMITTED, Kind, Stage, Verdict, after, named
+from app.platforms.stages import DAY_US, HARVESTED, SUBMITTED, Kind, Stage, Verdict, after, named
 from app.platforms.tables import enrolment
 from app.protocol.errors import BadRequest, Conflict, Forbidden, QuotaExceeded
 from app.settings import Settings
@@ -128,3 +128,21 @@ def withdraw(connection: Connection, reference: str, reason: str) -> Stage:
     early = (Stage.APPLIED, Stage.REVIEW, Stage.SANDBOX, Stage.CONFORMANCE)
     to = after(Stage(row.stage), dict.fromkeys(early, Stage.RETIRED), "withdrawn")
     return moves.go(connection, row, to, Verdict.WITHDRAWN, reason or "withdrawn by the applicant", ())
+
+
+def leave(connection: Connection, reference: str, settings: Settings, reason: str) -> Stage:
+    """A member's own end, announced with the hub's grace period. Raises Conflict (`enrol.stage`)."""
+    row = enrolment_of(connection, reference)
+    if row.due_at is not None:
+        raise named(Conflict(f"{row.due_stage} is announced already"), "enrol.stage")
+    after(Stage(row.stage), dict.fromkeys(HARVESTED, Stage.RETIRED), "announced to leave")
+    return moves.retire(connection, reference, settings, reason)
+
+
+def stay(connection: Connection, reference: str, reason: str) -> Stage:
+    """Takes one's own announcement back. Raises Forbidden for the hub's, Conflict where there is none."""
+    row = enrolment_of(connection, reference)
+    announced = [past["by"] for past in steps(connection, row.id) if past["verdict"] == Verdict.ANNOUNCED]
+    if announced and announced[-1] != acting(connection).name:
+        raise Forbidden("the hub has announced this; its operator takes it back")
+    return moves.keep(connection, reference, reason)

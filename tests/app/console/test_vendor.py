@@ -7,17 +7,23 @@ from typing import Any
 import httpx
 import pytest
 from lxml import html
+from sqlalchemy import update
 
-from app.access import audit
-from app.access.scopes import APPLICANT, Role
+from app.access import audit, secrets
+from app.access.principal import Principal, Rows
+from app.access.scopes import APPLICANT, GRANTS, Role
+from app.catalogue import completeness
 from app.console import questions
 from app.console.form import Form
 from app.console.pages import vendor
-from app.db import Database
+from app.db import Database, now
+from app.feeds import service as feeds
 from app.harvest.discovery import configured, kinds
-from app.protocol.errors import BadRequest
+from app.platforms.tables import enrolment
+from app.protocol.errors import BadRequest, Forbidden
 from tests.app.access.desk import PASSWORD, Desk, Signed, desk
 from tests.app.platforms.office import admitted, credit_code, in_sandbox, proved, website
+from tests.hub import Hub
 
 PAGE = {"Accept": "text/html"}
 PLACE = "/.well-known/hutong-challenge"
@@ -213,6 +219,111 @@ def test_keys_are_rotated_and_revoked_from_the_page(hub: Desk) -> None:
         assert "有通报未回执" not in signed.get(f"{home}/diagnosis").text
 
 
+def _mapping(domain: str, path: str) -> dict[str, Any]:
+    fields = {"title": {"path": "title"}, "subject": {"path": "subject"}}
+    config = {"url": f"http://{domain}{path}", "id_paths": ["id"]}
+    return {"connector": "ndjson", "config": config, "mapping": {"version": 1, "fields": fields}}
+
+
+def test_a_feed_goes_on_from_another_address_of_its_domain_that_brings_the_same_records(hub: Desk) -> None:
+    wang, li = hub.person("wang", Role.OPERATOR), hub.person("li", Role.OPERATOR)
+    others = LINES.replace('"a', '"b')
+    with website({"/old": LINES, "/new": LINES, "/others": others}) as domain, proved(hub) as applicant:
+        code, main = admitted(hub, applicant, wang, li)
+        with hub.database.write() as connection:
+            connection.execute(update(enrolment).where(enrolment.c.id == applicant.id).values(domain=domain))
+        body = {"platform": code, "name": "目录", **_mapping(domain, "/old")}
+        feed = main.post("/api/v1/feeds", json=body).json()["id"]
+        rig = Hub(hub.database)
+        assert rig.harvest(feed)["created"] == 30
+        signed, path = _own(hub, code), f"/vendor/{applicant.id}/feeds/{feed}"
+        assert "100 %" in signed.get(path).text
+        form = {"c-id_paths": "id", "why": "换服务器"}
+        for address, status, kind in (
+            (f"http://{domain}/others", 409, "enrol.another_catalogue"), ("http://127.0.0.2/new", 503, "peer.unavailable"),
+            ("nowhere", 422, "request.invalid"),
+        ):  # fmt: skip
+            refused = signed.post(f"{path}/move", data={**form, "c-url": address})
+            assert (refused.status_code, f"/problems/{kind}" in refused.text) == (status, True), refused.text[-3000:]
+        assert (
+            signed.post(f"{path}/move", data={"c-url": f"http://{domain}/new", "c-id_paths": "id"}).status_code == 422
+        )
+        assert signed.post(f"{path}/move", data={**form, "c-url": f"http://{domain}/new"}).status_code == 303
+        moved = signed.get(f"/api/v1/feeds/{feed}").json()
+        assert (moved["config"]["url"], moved["checkpoint"]) == (f"http://{domain}/new", {})
+        assert (rig.harvest(feed)["unchanged"], rig.live()) == (30, 30)
+
+
+def test_a_feed_is_moved_to_another_domain_by_the_operator_alone(hub: Desk) -> None:
+    operator = hub.person("wang", Role.OPERATOR)
+    with proved(hub) as applicant:
+        code, sandbox = in_sandbox(hub, applicant, operator)
+        body = {
+            "platform": code,
+            "name": "f",
+            "connector": "ix",
+            "config": {"base_url": "https://a.example", "api_key": "k"},
+        }
+        feed = sandbox.post("/api/v1/feeds", json=body).json()["id"]
+        ring, rows = hub.app.state.gate.ring, Rows(platforms=frozenset({code}))
+        vendor_ = Principal("person:v", GRANTS[Role.VENDOR], rows)
+        for address in ("https://b.example/", "https://127.0.0.1.evil.example/"):
+            with pytest.raises(Forbidden) as refused, hub.database.acting(vendor_).write() as connection:
+                feeds.move(connection, feed, {"base_url": address}, (ring, {}), "x")
+            assert refused.value.kind == "enrol.elsewhere"
+        with hub.database.write() as connection:
+            feeds.move(connection, feed, {"base_url": "https://b.example/"}, (ring, {}), "x")
+            assert feeds.by_id(connection, feed)["config"] == {"base_url": "https://b.example/", "api_key": feeds.MASK}
+            assert secrets.opened(connection, ring, feeds.owner(feed)) == {"api_key": "k"}
+
+
+def test_a_member_leaves_with_notice_and_takes_it_back_but_not_the_hubs(hub: Desk) -> None:
+    wang, li = hub.person("wang", Role.OPERATOR), hub.person("li", Role.OPERATOR)
+    with proved(hub) as applicant:
+        code, _ = admitted(hub, applicant, wang, li)
+        signed, home = _own(hub, code), f"/vendor/{applicant.id}"
+        assert signed.post(f"{home}/leave").status_code == 422
+        assert signed.post(f"{home}/leave", data={"why": "停办"}).status_code == 303
+        row = applicant.shown()
+        assert (row["stage"], row["due_stage"]) == ("trial", "retired")
+        assert signed.post(f"{home}/leave", data={"why": "又"}).status_code == 409
+        assert signed.post(f"{home}/stay", data={"why": "不停了"}).status_code == 303
+        assert applicant.shown()["due_at"] is None
+        wang.post(f"/api/v1/enrolments/{code}/suspend", json={"reason": "维护", "days": 3})
+        assert signed.post(f"{home}/stay", data={"why": "不"}).status_code == 403
+        assert applicant.shown()["due_stage"] == "suspended"
+
+
+def test_completeness_is_compared_with_enough_peers_of_the_same_level_and_with_last_month(database: Database) -> None:
+    rig = Hub(database)
+    with website({"/l": LINES, "/m": '{"id":"x","title":"一","subject":"数学"}\n'}) as domain:
+        ids = [rig.feed(platform=f"E-110000-{n:02}", **_mapping(domain, "/l")) for n in range(1, 5)]
+        rig.feed(platform="P-110000-01", **_mapping(domain, "/m"))
+        for feed in ids:
+            rig.harvest(feed)
+    with database.write() as connection:
+        assert completeness.refresh(connection) == 4
+        assert completeness.refresh(connection) == 0
+        assert completeness.peers(connection, "P-110000-01") == (0, {})
+        number, shares = completeness.peers(connection, "E-110000-01")
+        assert (number, shares["title"], shares["subject"]) == (3, 1.0, 1.0)
+        month = completeness.month_of(now(connection))
+        kept = completeness.kept(connection, ids[0], month)
+        assert kept == completeness.current(connection, ids[0])
+        assert completeness.kept(connection, ids[0], completeness.month_of(now(connection), 1)) is None
+    alone = Principal("person:v", GRANTS[Role.VENDOR], Rows(platforms=frozenset({"E-110000-01"})))
+    with database.acting(alone).read() as connection:
+        assert completeness.kept(connection, ids[1], month) is None
+        assert completeness.peers(connection, "E-110000-01")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "back", "month"), [(1_795_795_200, 0, 202611), (1_795_795_200, 11, 202512), (1_798_735_600, 0, 202701)]
+)
+def test_a_month_is_that_of_beijing(at: int, back: int, month: int) -> None:
+    assert completeness.month_of(at * 1_000_000, back) == month
+
+
 def test_another_vendor_finds_nothing_of_it(hub: Desk) -> None:
     operator = hub.person("wang", Role.OPERATOR)
     hub.platform("E-310000-01")
@@ -228,7 +339,7 @@ def test_another_vendor_finds_nothing_of_it(hub: Desk) -> None:
                 assert other.get(f"{home}{path}", headers=PAGE).status_code == 404, path
             for path in (
                 "/application", "/proof", "/submit", "/withdraw", "/key", "/keys/hk_0/rotate", "/keys/hk_0/revoke", "/notices/1",
-                "/feeds/new", f"/feeds/{feed}/validate",
+                "/feeds/new", f"/feeds/{feed}/validate", f"/feeds/{feed}/move", "/leave", "/stay",
             ):  # fmt: skip
                 said = {"do": "probe", "url": "https://a.example/", "why": "x", "by": "file", **_form("a.example")}
                 assert other.post(f"{home}{path}", data=said).status_code == 404, path
