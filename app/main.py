@@ -1,5 +1,6 @@
 """Mounts the rooms: `create(settings)` is the whole hub as an ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,7 +34,7 @@ from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
-from app.web import Answers, Reading, install, json
+from app.web import SLOTS, Answers, Reading, install, json
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -113,6 +114,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    app.state.slots = asyncio.Semaphore(SLOTS)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (

@@ -1,8 +1,9 @@
 """What every HTTP room shares: problem+json (RFC 9457), signed cursors, the database."""
 
+import asyncio
 import base64
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from hashlib import sha256
 from math import ceil
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.db import Database
 from app.protocol.errors import CursorGone, HutongError, QuotaExceeded
 from app.settings import Settings
+
+SLOTS = 40  # with the 40 threads of the server, which may each hold one more, within the pools of app/db.py
 
 
 def problem(
@@ -138,12 +141,23 @@ def settings(request: Request) -> Settings:
     return found
 
 
-def _transaction(request: Request) -> Iterator[Connection]:
+async def _slot(request: Request) -> AsyncIterator[None]:
+    """One of SLOTS places among the requests that hold a connection. Others wait here, on the event loop: waiting for
+    the pool would hold the threads that those with a connection need to go on, and nobody would."""
+    slots: asyncio.Semaphore = request.app.state.slots
+    async with slots:
+        yield
+
+
+Slot = Annotated[None, Depends(_slot, scope="function")]
+
+
+def _transaction(request: Request, _: Slot) -> Iterator[Connection]:
     with database(request).write() as connection:
         yield connection
 
 
-def _reading(request: Request) -> Iterator[Connection]:
+def _reading(request: Request, _: Slot) -> Iterator[Connection]:
     with database(request).read() as connection:
         yield connection
 
