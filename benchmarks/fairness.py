@@ -23,7 +23,7 @@ from app.access import keys
 from app.db import Database
 from app.platforms import service as platforms
 
-SHARE, TIMES, OTHERS, RATE, ROUNDS, ROUND_S, GOAL = 20, 10, 6, 5, 5, 10, 1.25
+SHARE, TIMES, OTHERS, RATE, ROUNDS, ROUND_S, GOAL = 10, 10, 4, 5, 5, 8, 1.25
 PATHS = ("/api/v1/feeds", "/api/v1/records", "/api/v1/status")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from app.catalogue import digests, originals, service
 from app.feeds import leases
 from app.feeds.tables import feed
-from app.harvest import brake, quarantine, runs
+from app.harvest import brake, owners, quarantine, runs
 from app.harvest.pages import Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
@@ -28,8 +28,9 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
-        outcome = service.apply(connection, batch.arrivals, origin)
         raws = batch.raws([step.entries[place] for place in step.fresh])
+        batch, passed = owners.screened(connection, run.feed, batch)
+        outcome = service.apply(connection, batch.arrivals, origin)
         if outcome.created:
             _bound(connection, run)
         originals.keep(connection, outcome.written, raws, step.page.context)
@@ -37,7 +38,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
         counts = runs.figures(outcome)
-        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted
+        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
         counts |= {"rejected": len(refused), "held": deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
