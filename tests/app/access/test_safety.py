@@ -96,3 +96,19 @@ def test_descriptions_name_no_private_route(tmp_path: Path) -> None:
     """The contract that is published is the one that is served: no route is left out to be forgotten."""
     app = create(Settings(data_dir=tmp_path), harvest=False)
     assert set(app.openapi()["paths"]) == set(CONTRACT["paths"])
+
+
+ITEMS = [*(f"G{n}" for n in (*range(1, 11), 13, 14, 15, 17)), *(f"1.{n}" for n in (*range(14, 21), 22, 24))]
+
+
+def test_every_item_of_the_security_page_names_tests_that_exist() -> None:
+    rows = re.findall(
+        r"^\| (G\d+|1\.\d+) [^|]*\|[^|]+\|[^|]+\|([^|]+)\|$", (ROOT / "docs" / "security.md").read_text(), re.M
+    )
+    assert [item for item, _ in rows] == ITEMS
+    for item, shown_by in rows:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", shown_by)
+        assert named, item
+        for file, test in named:
+            path = ROOT / (file if file.startswith("tests/") else f"tests/app/access/{file}")
+            assert f"def {test}(" in path.read_text(), f"{item}: {file}::{test}"
