@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,13 +15,14 @@ from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
-from app.access.quotas import Quotas
+from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
 from app.catalogue.queries import head
-from app.console import account
+from app.console import account, actions, alerts, bulletin, reports
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
+from app.console.letters import writer
 from app.console.page import STATIC
 from app.db import Database
 from app.feeds import routes as uploads
@@ -28,13 +30,40 @@ from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import Worker
+from app.monitor import board_routes, letters
 from app.monitor import routes as monitoring
-from app.monitor.alerts import Watch
+from app.monitor.alerts import Chore, Watch
+from app.monitor.board import Board
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
+from app.platforms import duties, line_routes, proof
+from app.platforms import routes as enrolment
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import SLOTS, Answers, Reading, install, json
+
+# In the order in which an address is looked for; `/records/{id:path}` and its like come after what is more exact.
+ROOMS = (
+    access,
+    enrolment,
+    line_routes,
+    uploads,
+    jobs,
+    history,
+    rest,
+    vocab,
+    ix,
+    snapshots,
+    oai,
+    resourcesync,
+    monitoring,
+    everybody,
+    console,
+    actions,
+    alerts,
+    account,
+    reports,
+)
 
 
 def engine(settings: Settings, database: Database) -> Engine:
@@ -74,6 +103,11 @@ def courier(settings: Settings) -> Courier:
     )
 
 
+def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]:
+    """What the process that holds the watch does beside alerts: the weekly digests."""
+    return [partial(letters.deliver, database, made, writer(settings))]
+
+
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
@@ -91,11 +125,11 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         app.state.courier = courier(settings)
         watch = Watch(
             database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
-            each=lambda: counts.flush(database),
+            each=lambda: counts.flush(database), chores=chores(settings, database, app.state.courier),
         )  # fmt: skip
         if harvest:
             worker.start()
-        keeper = clerk.Clerk(database, app.state.gate)
+        keeper = clerk.Clerk(database, app.state.gate, lambda connection: duties.carry_out(connection, settings))
         keeper.start()
         if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
             watch.start()
@@ -115,13 +149,14 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
     app.state.slots = asyncio.Semaphore(SLOTS)
+    app.state.board = Board(database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    for room in (
-        access, uploads, jobs, history, rest, vocab, monitoring, ix, snapshots, oai, resourcesync, everybody, console,
-        account,
-    ):  # fmt: skip
+    app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
+    for room in ROOMS:
         app.include_router(room.router)
+    for room in (board_routes, bulletin):
+        app.include_router(room.router, dependencies=[public() if settings.public_status else signed_in()])
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)

@@ -40,6 +40,17 @@ class Settings(BaseSettings):
     fetch_allow: str = ""
     fetch_deadline_s: float = Field(default=120, gt=0)
     fetch_max_bytes: int = Field(default=64 << 20, gt=0)
+    enrol_open: bool = True
+    enrol_agreement: str = "2026-1"
+    enrol_two_people: str = Field(default="trial", pattern=r"^((sandbox|trial|online)(,(sandbox|trial|online))*)?$")
+    enrol_grace_days: int = Field(default=30, ge=0, le=3650)
+    enrol_waiting: int = Field(default=1000, ge=1)
+    enrol_per_day: int = Field(default=20, ge=1)
+    enrol_agreement_url: str = ""
+    dns_servers: str = ""
+    grading_warn_days: str = Field(default="90,30,7", pattern=r"^\d{1,4}(,\d{1,4})*$")
+    grading_expired: str = Field(default="warn", pattern="^(warn|suspend)$")
+    grading_grace_days: int = Field(default=30, ge=0, le=3650)
     fetch_file_max_bytes: int = Field(default=2 << 30, gt=0)
     fetch_file_deadline_s: float = Field(default=3600, gt=0)
     platform_code: str = Field(default="N-000000-01", pattern=r"^[NPCDSE]-\d{6}-\d{2}$")
@@ -50,6 +61,7 @@ class Settings(BaseSettings):
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2)
     docs: bool = True
+    public_status: bool = True
     harvest: bool = True
     parsers: int = Field(default=0, ge=0, le=64)
     harvest_threads: int = Field(default=8, ge=1, le=256)
@@ -99,6 +111,11 @@ class Settings(BaseSettings):
             file.touch(mode=0o600)
             file.write_text(secrets.token_hex(32))
         return file.read_text().strip().encode()
+
+    @property
+    def documents(self) -> Path:
+        """Where the documents of enrolments are kept."""
+        return self.data_dir / "documents"
 
     @property
     def brake(self) -> tuple[int, float]:

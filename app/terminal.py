@@ -37,6 +37,14 @@ def show(items: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     Console().print(table)
 
 
+def told(found: dict[str, Any], as_json: bool) -> None:
+    """One thing: its figures below each other, or one JSON document."""
+    if as_json:
+        print(orjson.dumps(found, default=str).decode())
+    else:
+        show([{"figure": name, "value": value} for name, value in found.items()], ("figure", "value"), False)
+
+
 def document(text: str) -> dict[str, Any]:
     """A JSON object, or with `@FILE` the one in a file. Raises BadRequest."""
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hmac
 from collections.abc import AsyncIterator, Iterator, Mapping
 from hashlib import sha256
@@ -99,7 +100,7 @@ class Answers:
         try:
             await self.app(scope, receive, answer)
         except Exception:
-            log.error("hub.fault", request=state["request_id"])
+            log.error("fault", request=state["request_id"])
             if not begun:
                 detail = "an internal fault; the log has it under this request"
                 fault = problem(500, "hub.error", detail, members={"request": state["request_id"]})
@@ -120,6 +121,18 @@ _HEADERS = {
 def json(content: Any, status: int = 200) -> Response:
     """A JSON answer."""
     return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+
+
+def packed(request: Request, answer: Response) -> Response:
+    """The answer, compressed where that is worth it and the caller takes it."""
+    answer.headers.append("Vary", "Accept-Encoding")
+    if len(answer.body) > _SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+        answer.body = gzip.compress(answer.body, 5, mtime=0)
+        answer.headers["Content-Encoding"], answer.headers["Content-Length"] = "gzip", str(len(answer.body))
+    return answer
+
+
+_SMALL = 1024  # bytes; not worth compressing
 
 
 def seal(secret: bytes, *parts: Any) -> str:

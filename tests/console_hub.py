@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +14,17 @@ from sqlalchemy import update
 
 from app import schema
 from app.access import keys
+from app.console.formats import moment
+from app.console.page import PageRoute
+from app.console.pages.feed_actions import ACTIONS
 from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.main import create
+from app.monitor import alert_routes
+from app.monitor.alerts import evaluate
 from app.platforms import service as platforms
 from app.protocol.canonical import canonical, content_hash
 from app.settings import Settings
@@ -42,12 +48,21 @@ HARM = (
 
 
 class Served(NamedTuple):
-    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides."""
+    """A hub that shows everything to everybody; `pages` are the addresses that a visitor can open, `key` decides.
+
+    `templates` are the page routes of the app, so that a page without an address here is found.
+    """
 
     url: str
     database: Database
     pages: dict[str, str]
     key: str
+    templates: frozenset[str] = frozenset()
+
+    @property
+    def by(self) -> str:
+        """How the pages name who acts with this key."""
+        return f"key:{self.key[:11]}"
 
 
 def hostile(path: str) -> Answer:
@@ -100,36 +115,78 @@ def fill(hub: Hub) -> dict[str, str]:
         at = now(connection)
         long_ago = {"succeeded_at": at - 2 * 900 * 10**6, "next_at": at + 10**9}
         connection.execute(update(feed_table).where(feed_table.c.id == late).values(long_ago))
+        alert_routes.add(
+            connection,
+            name="值班<script>window.harmed=1</script>",
+            kind="mail",
+            to=["duty@example.edu.cn"],
+            quiet="22:00-07:00",
+        )
+        alert_routes.add(
+            connection, name="bot", kind="wecom", url="https://bot.example/hook?key=k", rules=["failing", "disk"]
+        )
+    evaluate(hub.database, Path("/"))
     return {
         "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",
         "runs": "/runs", "run": f"/runs/{failed}", "good run": "/runs/1", "quarantine": "/quarantine",
         "quarantine group": f"/quarantine?rule=text.control&feed={refusing}", "refusal": "/quarantine/1", "held": "/held",
         "held change": "/held/1", "search": "/search", "coverage": "/coverage", "hostile search": "/search?platform=E-110000-66",
-        "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system",
+        "coverage of a subject": "/coverage?subject=14", "status": "/status", "status narrowed": "/status?word=interrupted&level=P",
+        "platform's status": "/status/P-650000-01", "hostile status": "/status/P-540000-01", "digest": "/platforms/P-440000-01/digest",
+        "hostile digest": "/platforms/P-540000-01/digest", "report": "/report", "feeds in trouble": "/feeds?state=failing",
+        "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system", "alerts": "/alerts?state=all",
+        "suspend platform": "/platforms/P-440000-01/do/suspend",
         "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
+        "report so far": f"/report?month={datetime.now(UTC):%Y-%m}",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
+        "mapping": f"/feeds/{held}/mapping", "mapping json": f"/feeds/{held}/mapping?view=json", "no mapping": f"/feeds/{first}/mapping",
+        "native mapping": f"/feeds/{refusing}/mapping?entry=1",
+        **{f"{name} feed": f"/feeds/{held}/do/{name}" for name in ACTIONS}, "native reconcile": f"/feeds/{first}/do/reconcile",
+        **{f"hostile lineage {n}": f"/records/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
+        "lineage": "/records/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
+        "day of a platform": f"/runs?platform=P-440000-01&day={moment(at)[:10]}",
         "record": "/r/ix%3AP-650000-01%3Aoai-pmh-1%2Foai%3Ap-650000-01.example%3A000225",
     }  # fmt: skip
+
+
+# Page routes that answer no page, or only to who is signed in (tests/app/access/test_pages.py opens those).
+NO_PAGES = {
+    "/account", "/events", "/search.atom", "/report.csv", "/status/{code}/badge.svg", "/platforms/{code}/digest.html",
+}  # fmt: skip
+
+
+def templates(app: Any) -> frozenset[str]:
+    """The routes of the app that answer GET with a page for people."""
+    found = set()
+    for route in app.routes:
+        for one in route.effective_candidates() if hasattr(route, "effective_candidates") else [route]:
+            original = getattr(one, "original_route", one)
+            if isinstance(original, PageRoute) and "GET" in one.methods:
+                found.add(one.path)
+    return frozenset(found - NO_PAGES)
 
 
 @contextmanager
 def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
     """The hub, listening."""
-    settings = Settings(data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read")
+    settings = Settings(
+        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0
+    )
     database = Database(settings.url)
     schema.upgrade(database)
     pages = fill(Hub(database)) if filled else {"wall": "/"}
     with database.write() as connection:
         key = keys.issue(connection, None).key
-    server = uvicorn.Server(
-        uvicorn.Config(create(settings, harvest=False), port=0, log_level="critical", timeout_graceful_shutdown=1)
-    )
+    app = create(settings, harvest=False)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield Served(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key)
+    yield Served(
+        f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key, templates(app)
+    )
     server.should_exit = True
     thread.join()
     database.close()

@@ -1,6 +1,7 @@
 """What must be done now and then: the head of the audit chain goes to a file every hour, what has ended is removed."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ FILE = "audit-heads.ndjson"
 
 
 class Clerk:
-    """A thread of the hub."""
+    """A thread of the hub. `duty` is what the rooms above want done every hour, in a transaction of its own."""
 
-    def __init__(self, database: Database, gate: Gate) -> None:
-        self._database, self._gate = database, gate
+    def __init__(self, database: Database, gate: Gate, duty: Callable[[Connection], object] | None = None) -> None:
+        self._database, self._gate, self._duty = database, gate, duty
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
 
@@ -58,6 +59,9 @@ class Clerk:
                 tidy(connection, settings.session_s)
                 audit.purge(connection, settings.audit_days)
                 export(connection, self._gate.ring, settings.data_dir)
+            if self._duty is not None:
+                with self._database.write() as connection:
+                    self._duty(connection)
         except Exception:
             log.exception("clerk.fault")
 

@@ -64,6 +64,11 @@ class Principal:
         """Whether this scope was granted."""
         return scope in self.scopes
 
+    @property
+    def said(self) -> str:
+        """The name as it stands beside what somebody did: a person's own, a program's key."""
+        return self.name.removeprefix("person:")
+
     def widened(self) -> "Principal":
         """The same one for work of the hub on a thing that was found among the rows: it is noted as theirs."""
         return replace(self, rows=Rows(everything=True))

@@ -7,20 +7,21 @@ from app.protocol.errors import BadRequest
 
 
 class Scope(StrEnum):
-    """What a route needs. The first five can be given to keys; the others only to people."""
+    """What a route needs. The first six can be given to keys; the others only to people."""
 
     CATALOGUE_READ = "catalogue:read"
     CATALOGUE_PUSH = "catalogue:push"
     FEEDS_MANAGE = "feeds:manage"
     OPS_READ = "ops:read"
     OPS_WRITE = "ops:write"
+    ENROL = "enrolment:own"
     KEYS_MANAGE = "keys:manage"
     PEOPLE_MANAGE = "people:manage"
     AUDIT_READ = "audit:read"
 
 
 KEY_SCOPES = frozenset(
-    {Scope.CATALOGUE_READ, Scope.CATALOGUE_PUSH, Scope.FEEDS_MANAGE, Scope.OPS_READ, Scope.OPS_WRITE}
+    {Scope.CATALOGUE_READ, Scope.CATALOGUE_PUSH, Scope.FEEDS_MANAGE, Scope.OPS_READ, Scope.OPS_WRITE, Scope.ENROL}
 )
 PLATFORM_SCOPES = KEY_SCOPES - {Scope.OPS_WRITE}
 """What a platform's key carries unless fewer are asked for: its own things, no decision of the hub."""

@@ -53,6 +53,18 @@ def matrix(connection: Connection, edition: str = "") -> dict[tuple[str, str], i
     return {(subject, grade): int(n) for subject, grade, n in rows if n}
 
 
+def by_edition(connection: Connection, subject: str) -> dict[tuple[str, str], int]:
+    """(edition, grade) to live records of one subject; '' for records that name no edition we know."""
+    query = select(coverage.c.edition, coverage.c.grade, coverage.c.n).where(coverage.c.subject == subject)
+    return {(edition, grade): n for edition, grade, n in connection.execute(query) if n}
+
+
+def subjects(connection: Connection) -> dict[str, int]:
+    """Subjects with live records and how many cells' worth they have."""
+    query = select(coverage.c.subject, func.sum(coverage.c.n)).group_by(coverage.c.subject)
+    return {subject: int(n) for subject, n in connection.execute(query) if n}
+
+
 def editions(connection: Connection) -> dict[str, int]:
     """Editions with live records and how many cells' worth they have."""
     query = select(coverage.c.edition, func.sum(coverage.c.n)).group_by(coverage.c.edition)

@@ -45,8 +45,8 @@ def of_record(connection: Connection, pk: int) -> tuple[bytes, bytes] | None:
     return (bytes(row.raw), bytes(row.context or b"")) if row else None
 
 
-def of_feed(connection: Connection, feed_id: int, after: int = 0) -> list[Any]:
-    """The next BATCH live records of a feed by row number: pk, id, stamp, hash, document, raw, context (None: empty)."""
+def of_feed(connection: Connection, feed_id: int, after: int = 0, limit: int = BATCH) -> list[Any]:
+    """The next `limit` live records of a feed by row number: pk, id, stamp, hash, document, raw, context (None: empty)."""
     columns = (record.c.pk, record.c.id, record.c.stamp, record.c.hash, record.c.document)
     query = (
         select(*columns, original.c.raw, original_context.c.context)
@@ -54,7 +54,7 @@ def of_feed(connection: Connection, feed_id: int, after: int = 0) -> list[Any]:
         .outerjoin(original_context, _SAME)
         .where(record.c.feed_id == feed_id, record.c.live == 1, record.c.pk > after)
         .order_by(record.c.pk)
-        .limit(BATCH)
+        .limit(limit)
     )
     return list(connection.execute(query))
 

@@ -18,6 +18,11 @@ def number(value: float | None) -> str:
     return "—" if value is None else f"{value:,}"
 
 
+def signed(value: float) -> str:
+    """With its sign; the minus as wide as the plus."""
+    return f"+{value:,}" if value > 0 else f"{value:,}".replace("-", "−")
+
+
 def percent(part: float, whole: float) -> str:
     """A share with one decimal below ten; a dash of nothing."""
     if not whole:
@@ -94,3 +99,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def pictures(text: str) -> str:
+    """Text with its control characters as pictures (U+2400 and on)."""
+    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else "␡" if c == "\x7f" else c for c in text)

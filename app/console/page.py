@@ -1,8 +1,7 @@
 """One page: language, layout, headers, compression; errors as pages. Pages run no script but our own files."""
 
-import gzip
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache, partial
 from hashlib import sha256
 from math import ceil
@@ -30,7 +29,7 @@ from app.monitor.problems import sentence
 from app.monitor.states import State
 from app.protocol.errors import BadRequest, Forbidden, HutongError, Unauthorized
 from app.settings import Settings
-from app.web import settings
+from app.web import packed, settings
 
 STATIC: Final = Path(__file__).parent / "static"
 # No inline script or style and nothing from other hosts, whatever a record's title says.
@@ -40,7 +39,7 @@ POLICY: Final = (
 )
 HEADERS: Final = {
     "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin", "Vary": "Cookie, Accept-Encoding", "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin", "Vary": "Cookie", "Cache-Control": "no-store",
 }  # fmt: skip
 CLASSES: Final = {
     State.FAILING: "fail", State.HELD: "held", State.LATE: "late", State.CATCHING_UP: "run", State.NEVER_RUN: "new",
@@ -49,25 +48,26 @@ CLASSES: Final = {
 RUN_CLASSES: Final = {"running": "run", "done": "ok", "partial": "late", "held": "held", "failed": "fail"}
 NAVIGATION: Final = (
     ("wall", "/"), ("platforms", "/platforms"), ("feeds", "/feeds"), ("runs", "/runs"), ("quarantine", "/quarantine"),
-    ("held", "/held"), ("search", "/search"), ("system", "/system"),
+    ("held", "/held"), ("alerts", "/alerts"), ("search", "/search"), ("report", "/report"), ("system", "/system"),
 )  # fmt: skip
-SMALL: Final = 1024  # bytes; not worth compressing
+EVERYBODY: Final = (("search", "/search"), ("coverage", "/coverage"), ("status", "/status"))
+"""The navigation of who may see nothing of the hub's work."""
 
 
 @cache
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("app.console"),
-        autoescape=select_autoescape(default=True),
+        autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.globals.update(
         address=_address, asset=asset, classes=CLASSES, run_classes=RUN_CLASSES, languages=LANGUAGES, iso=iso,
-        navigation=NAVIGATION, number=formats.number, percent=formats.percent, size=formats.size, moment=formats.moment,
+        navigation=NAVIGATION, everybody=EVERYBODY, number=formats.number, percent=formats.percent, signed=formats.signed, size=formats.size, moment=formats.moment,
         day=formats.day, date=formats.date, language_of=language_of, direction=direction, pretty=_pretty, compact=_compact, web=_web,
-        markdown=_markdown, region_name=region_name, region_path=region_path,
+        markdown=_markdown, visible=formats.pictures, region_name=region_name, region_path=region_path,
     )  # fmt: skip
     return made
 
@@ -117,28 +117,33 @@ class View:
         self.request, self.settings = request, config
         self.asked = request.query_params.get("lang")
         self.lang = chosen(self.asked, request.cookies.get("lang"), config.locale)
-        self.t = Words(self.lang)
 
     @property
     def viewer(self) -> Viewer:
         """Who looks."""
         return viewer(self.request)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every page carries."""
+        return {**HEADERS, "Content-Language": self.lang}
+
     def page(self, template: str, context: dict[str, Any], status: int = 200) -> Response:
         """The template as an answer."""
-        made = _environment().get_template(template)
-        body = made.render(
-            **context, request=self.request, settings=self.settings, lang=self.lang, t=self.t, viewer=self.viewer,
-            duration=partial(formats.duration, lang=self.lang), ago=partial(formats.ago, lang=self.lang), brief=partial(formats.brief, lang=self.lang),
-            sentence=partial(sentence, lang=self.lang), label_lang="en" if self.lang == "en" else "zh",
-        ).encode()  # fmt: skip
-        headers = {**HEADERS, "Content-Language": self.lang}
-        if len(body) > SMALL and "gzip" in self.request.headers.get("accept-encoding", ""):
-            body, headers["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
-        answer = Response(body, status, headers, "text/html; charset=utf-8")
+        shown = {"request": self.request, "settings": self.settings, "viewer": self.viewer, **context}
+        answer = Response(render(template, self.lang, shown), status, self.headers, "text/html; charset=utf-8")
         if self.asked in LANGUAGES:
             answer.set_cookie("lang", self.lang, max_age=31_536_000, httponly=True, samesite="lax")
-        return answer
+        return packed(self.request, answer)
+
+
+def render(template: str, lang: str, context: Mapping[str, Any]) -> str:
+    """A template in a language; also for what is no page: letters, badges, reports in files."""
+    return _environment().get_template(template).render(
+        t=Words(lang), lang=lang, label_lang="en" if lang == "en" else "zh",
+        duration=partial(formats.duration, lang=lang), ago=partial(formats.ago, lang=lang),
+        brief=partial(formats.brief, lang=lang), sentence=partial(sentence, lang=lang), **context,
+    )  # fmt: skip
 
 
 Page = Annotated[View, Depends()]

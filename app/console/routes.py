@@ -3,18 +3,29 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from app.access.door import public, requires
 from app.access.scopes import Scope
 from app.console import live
 from app.console.page import Page, PageRoute
-from app.console.pages import lists, members, records, wall, work
-from app.harvest import brake
+from app.console.pages import (
+    audit,
+    feed_actions,
+    held,
+    lineage,
+    lists,
+    mapping,
+    members,
+    platform_actions,
+    records,
+    wall,
+    work,
+)
 from app.monitor.problems import problems
 from app.monitor.system import system
 from app.protocol.errors import NotFound
-from app.web import Reading, Tx
+from app.web import Reading
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -37,6 +48,12 @@ def show_platform(view: Page, connection: Reading, code: str) -> Response:
     return view.page("platform.html", members.platform(connection, code))
 
 
+@router.get("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_READ)])
+def confirm_on_platform(view: Page, connection: Reading, code: str, action: str) -> Response:
+    """What an action will do to a platform, before it is done."""
+    return view.page("platform_action.html", platform_actions.confirmation(connection, code, action))
+
+
 @router.get("/feeds", dependencies=[requires(Scope.OPS_READ)])
 def list_feeds(view: Page, connection: Reading, query: Annotated[lists.Narrowing, Query()]) -> Response:
     """All feeds."""
@@ -47,6 +64,18 @@ def list_feeds(view: Page, connection: Reading, query: Annotated[lists.Narrowing
 def show_feed(view: Page, connection: Reading, feed_id: int) -> Response:
     """One feed."""
     return view.page("feed.html", members.feed(connection, feed_id))
+
+
+@router.get("/feeds/{feed_id}/mapping", dependencies=[requires(Scope.OPS_READ)])
+def show_mapping(view: Page, connection: Reading, feed_id: int, way: Annotated[mapping.Way, Query()]) -> Response:
+    """A feed's mapping, to be changed and tried."""
+    return view.page("mapping.html", mapping.editor(connection, feed_id, way, view.lang))
+
+
+@router.get("/feeds/{feed_id}/do/{action}", dependencies=[requires(Scope.OPS_READ)])
+def confirm(view: Page, connection: Reading, feed_id: int, action: str) -> Response:
+    """What an action will do, before it is done."""
+    return view.page("feed_action.html", feed_actions.confirmation(connection, feed_id, action))
 
 
 @router.get("/runs", dependencies=[requires(Scope.OPS_READ)])
@@ -76,20 +105,13 @@ def show_refusal(view: Page, connection: Reading, number: int) -> Response:
 @router.get("/held", dependencies=[requires(Scope.OPS_READ)])
 def list_held(view: Page, connection: Reading) -> Response:
     """Removals that wait for a person."""
-    return view.page("held.html", work.held_list(connection))
+    return view.page("held.html", held.held_list(connection))
 
 
 @router.get("/held/{held_id}", dependencies=[requires(Scope.OPS_READ)])
 def show_held(view: Page, connection: Reading, held_id: int) -> Response:
     """One held set of removals."""
-    return view.page("held_change.html", work.held_change(connection, held_id))
-
-
-@router.post("/held/{held_id}/{decision}", dependencies=[requires(Scope.OPS_WRITE)])
-def decide(connection: Tx, held_id: int, decision: Literal["approve", "reject"]) -> Response:
-    """Carries the removals out, or keeps the records; back to the page, which says what was decided."""
-    (brake.approve if decision == "approve" else brake.reject)(connection, held_id)
-    return RedirectResponse(f"/held/{held_id}", 303)
+    return view.page("held_change.html", held.held_change(connection, held_id))
 
 
 @router.get("/search", dependencies=[requires(Scope.CATALOGUE_READ)])
@@ -105,10 +127,22 @@ def show_record(view: Page, connection: Reading, id: str) -> Response:
     return view.page("record.html", context, status)
 
 
+@router.get("/records/{id:path}", dependencies=[requires(Scope.OPS_READ)])
+def show_lineage(view: Page, connection: Reading, id: str) -> Response:
+    """A record as operators see it."""
+    return view.page("lineage.html", lineage.lineage(connection, id))
+
+
 @router.get("/system", dependencies=[requires(Scope.OPS_READ)])
 def show_system(view: Page, connection: Reading) -> Response:
     """The hub itself."""
     return view.page("system.html", {"system": system(connection, view.settings.data_dir)})
+
+
+@router.get("/audit", dependencies=[requires(Scope.AUDIT_READ)])
+def search_audit(view: Page, connection: Reading, query: Annotated[audit.AuditFilter, Query()]) -> Response:
+    """Who did what, for the auditor."""
+    return view.page("audit.html", audit.chain(connection, query))
 
 
 @router.get("/problems/{kind}", dependencies=[public()])

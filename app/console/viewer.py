@@ -9,17 +9,21 @@ from app.access.scopes import Scope
 
 
 class Viewer(NamedTuple):
-    """`reads`: may see what happens in the hub. `decides`: may approve and reject held changes; shown actions that a
-    viewer may not take are disabled, with why. `name` is empty for an anonymous visitor; `token` goes into forms."""
+    """`reads`: may see what happens in the hub, `whole`: in all of it. `manages`: may run, pause and map feeds. `decides`: may approve and
+    reject held changes. `audits`: may search the audit chain. Shown actions that a viewer may not take are disabled, with why. `name` stands beside what was
+    decided and is empty for an anonymous visitor; `token` goes into forms."""
 
     name: str
     person: bool
     reads: bool
+    whole: bool
+    manages: bool
     decides: bool
+    audits: bool
     token: str
 
 
-NOBODY = Viewer("", False, False, False, "")
+NOBODY = Viewer("", False, False, False, False, False, False, "")
 
 
 def viewer(request: Request) -> Viewer:
@@ -27,6 +31,8 @@ def viewer(request: Request) -> Viewer:
     if not hasattr(request.state, "caller"):
         return NOBODY
     who = principal_of(request)
-    name = "" if who.name == "anonymous" else who.name.removeprefix("person:")
-    may = (who.has(Scope.OPS_READ), who.has(Scope.OPS_WRITE))
-    return Viewer(name, bool(who.session), *may, token_of(request))
+    name = "" if who.name == "anonymous" else who.said
+    return Viewer(
+        name, bool(who.session), who.has(Scope.OPS_READ), who.rows.everything, who.has(Scope.FEEDS_MANAGE),
+        who.has(Scope.OPS_WRITE), who.has(Scope.AUDIT_READ), token_of(request),
+    )  # fmt: skip

@@ -7,7 +7,7 @@ import random
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from app.db import insert_missing, now
 from app.feeds.tables import feed, host
@@ -57,14 +57,20 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lea
 
 
 def hold(connection: Connection, lease: Lease, **values: Any) -> None:
-    """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on."""
+    """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on or the platform is stopped."""
     until = now(connection) + lease.seconds * 1_000_000
     # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
     mine = update(feed).where(
-        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner
+        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner, open_to_harvest()
     )
     if connection.execute(mine.values(lease_until=until, **values)).rowcount != 1:
-        raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker")
+        raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker, or its platform may not be harvested")
+
+
+def open_to_harvest() -> ColumnElement[bool]:
+    """The feed's platform is admitted (in trial or online) and not suspended."""
+    state = select(platform.c.state).where(platform.c.code == feed.c.platform).correlate(feed).scalar_subquery()
+    return state == "active"
 
 
 def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: float | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -13,11 +13,14 @@ from app.access.audit import Act, note
 from app.access.keyring import Keyring
 from app.access.principal import Statement, acting, narrowed
 from app.access.quotas import STANDARD
+from app.access.scopes import Scope
 from app.db import now, plain
 from app.feeds.tables import feed
+from app.platforms import notices
 from app.platforms import service as platforms
-from app.protocol.errors import BadRequest, Conflict, NotFound, QuotaFull
+from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaFull
 
+SUSPENDED: Final = "suspended"
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -85,9 +88,17 @@ def _host(config: dict[str, Any]) -> str:
     return urlsplit(urls[0]).netloc.lower() if urls else ""
 
 
-def transition(connection: Connection, feed_id: int, state: str) -> None:
-    """`active`, `paused` or `retired`; moving the fence stops a running harvest within one page."""
-    values: dict[str, Any] = {"state": state}
+def transition(connection: Connection, feed_id: int, state: str, why: str = "") -> None:
+    """`active`, `paused`, `suspended` or `retired`, who says so and why; moving the fence stops a harvest within one page.
+
+    A feed that the hub suspended is let go on by the hub alone. Raises Forbidden (`enrol.feed_suspended`).
+    """
+    row = by_id(connection, feed_id)
+    if SUSPENDED in (state, row["state"]) and not acting(connection).has(Scope.OPS_WRITE):
+        error = Forbidden("a feed is suspended, and let go on, by the hub's operator")
+        error.kind = "enrol.feed_suspended"
+        raise error
+    values: dict[str, Any] = {"state": state, "state_by": acting(connection).said[:100], "state_why": why}
     if state != "active":
         values |= {"fence": feed.c.fence + 1, "lease_until": 0, "lease_owner": None}
     else:
@@ -95,7 +106,28 @@ def transition(connection: Connection, feed_id: int, state: str) -> None:
     statement = mine(connection, update(feed).where(feed.c.id == feed_id).values(values))
     if not connection.execute(statement).rowcount:
         raise NotFound(f"there is no feed {feed_id}")
-    note(connection, Act.FEED_STATE, owner(feed_id), state=state)
+    note(connection, Act.FEED_STATE, owner(feed_id), state=state, why=why)
+    if state == SUSPENDED:
+        title = f"已暂停资源源 feed suspended: {row['platform']}/{row['key']}"
+        notices.send(connection, title, why or "–", [row["platform"]])
+
+
+def ask(connection: Connection, feed_id: int, job: str, why: str = "") -> None:
+    """Lets the next free worker run this job of a feed at once. Raises Conflict where it runs already or may not run."""
+    values = {"wanted": job, "wanted_by": acting(connection).said[:100], "wanted_why": why, "next_at": 0}
+    free = update(feed).where(feed.c.id == feed_id, feed.c.state == "active", feed.c.lease_until <= now(connection))
+    if not connection.execute(mine(connection, free.values(values))).rowcount:
+        found = by_id(connection, feed_id)
+        raise Conflict(
+            f"feed {feed_id} is {'running' if found['state'] == 'active' else found['state']}; nothing was begun"
+        )
+    note(connection, Act.FEED_ASKED, owner(feed_id), job=job, why=why)
+
+
+def answered(connection: Connection, feed_id: int, job: str) -> None:
+    """The job that was asked for has ended; a later wish stays."""
+    done = update(feed).where(feed.c.id == feed_id, feed.c.wanted == job)
+    connection.execute(done.values(wanted=None, wanted_by="", wanted_why=""))
 
 
 def remap(connection: Connection, feed_id: int, mapping: dict[str, Any]) -> None:

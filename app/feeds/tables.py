@@ -16,6 +16,12 @@ feed = Table(
     Column("mapping", Text),
     Column("every_s", Integer, nullable=False),
     Column("state", String(16), nullable=False, default="active"),
+    Column("state_by", String(100), nullable=False, default=""),
+    Column("state_why", Text, nullable=False, default=""),
+    # A job that a person asked for: the next worker that claims the feed runs it instead of a harvest.
+    Column("wanted", String(16)),
+    Column("wanted_by", String(100), nullable=False, default=""),
+    Column("wanted_why", Text, nullable=False, default=""),
     Column("checkpoint", Text, nullable=False, default="{}"),
     Column("host", String(255), nullable=False, default=""),
     Column("next_at", BigInteger, nullable=False, default=0),

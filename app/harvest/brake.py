@@ -4,19 +4,19 @@ While a run goes on its removals are only gathered; they belong to the feed, not
 fails loses none. Gathered removals are counted as `held` and become `tombstoned` when they are carried out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from app.access.audit import Act, note
-from app.access.principal import narrowed
+from app.access.principal import acting, narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
 from app.db import insert_missing, now
 from app.feeds.service import mine, owner
 from app.harvest.tables import held, removal, run
-from app.protocol.errors import Conflict, NotFound
+from app.protocol.errors import BadRequest, Conflict, NotFound
 from app.protocol.words import ID_LIMIT
 
 Limit = tuple[int, float]
@@ -114,24 +114,43 @@ def _hold(
     connection.execute(ours.values(held_id=held_id))
 
 
-def approve(connection: Connection, held_id: int) -> int:
+def approve(connection: Connection, held_id: int, why: str = "") -> int:
     """Carries out exactly the held set, less the records that have changed since; how many were removed."""
+    return _carry_out(connection, _pending(connection, held_id), None, "approved", why)
+
+
+def split(connection: Connection, held_id: int, ids: Collection[str], why: str = "") -> int:
+    """Removes only these of the held records and keeps the others; how many were removed.
+
+    Raises BadRequest that names an id which is not in the held set: a list that does not fit is not half carried out.
+    """
     row = _pending(connection, held_id)
-    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == held_id)).all()
+    waiting = set(connection.execute(select(removal.c.id).where(removal.c.held_id == held_id)).scalars())
+    if strange := [id for id in ids if id not in waiting]:
+        raise BadRequest(f"{len(strange)} of {len(ids)} are not in held change {held_id}, first {strange[0][:200]!r}")
+    if not ids:
+        raise BadRequest("nothing is chosen: choose what to remove, or reject the whole change")
+    return _carry_out(connection, row, frozenset(ids), "split", why)
+
+
+def reject(connection: Connection, held_id: int, why: str = "") -> int:
+    """Keeps the records; a later complete listing may ask again. How many stay."""
+    row = _pending(connection, held_id)
+    _decide(connection, row, "rejected", 0, why)
+    return int(row.count)
+
+
+def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, state: str, why: str) -> int:
+    """Removes the held records, or of them the chosen ones, that are still as they were when they were held."""
+    items = connection.execute(select(removal.c.id, removal.c.seq).where(removal.c.held_id == row.id)).all()
     stored = service.known(connection, [item.id for item in items])
     ids = [item.id for item in items if item.id in stored and stored[item.id].seq == item.seq]
+    ids = ids if chosen is None else [id for id in ids if id in chosen]
     removed = sum(service.remove(connection, ids[start : start + 500], row.run_id) for start in range(0, len(ids), 500))
     moved = {"held": run.c.held - removed, "tombstoned": run.c.tombstoned + removed}
     connection.execute(narrowed(update(run).where(run.c.id == row.run_id).values(moved)))
-    _decide(connection, row, "approved", removed)
+    _decide(connection, row, state, removed, why)
     return removed
-
-
-def reject(connection: Connection, held_id: int) -> int:
-    """Keeps the records; a later complete listing may ask again. How many stay."""
-    row = _pending(connection, held_id)
-    _decide(connection, row, "rejected", 0)
-    return int(row.count)
 
 
 def _pending(connection: Connection, held_id: int) -> Any:
@@ -144,8 +163,9 @@ def _pending(connection: Connection, held_id: int) -> Any:
     return row
 
 
-def _decide(connection: Connection, row: Any, state: str, removed: int) -> None:
-    decided = update(held).where(held.c.id == row.id).values(state=state, decided_at=now(connection))
+def _decide(connection: Connection, row: Any, state: str, removed: int, why: str) -> None:
+    said = {"decided_at": now(connection), "decided_by": acting(connection).said[:100], "decided_why": why}
+    decided = update(held).where(held.c.id == row.id).values(state=state, removed=removed, **said)
     connection.execute(narrowed(decided))
     connection.execute(delete(removal).where(removal.c.held_id == row.id))
-    note(connection, Act.HELD_DECIDED, f"held:{row.id}", state=state, feed=owner(row.feed_id), removed=removed)
+    note(connection, Act.HELD_DECIDED, f"held:{row.id}", state=state, feed=owner(row.feed_id), removed=removed, why=why)

@@ -16,6 +16,8 @@ from app.protocol.record import restore
 from app.protocol.rules.declare import texts
 
 SHOWN: Final = 200
+BY_TEXT: Final = "read by the connector; places by equal text"
+LOST: Final = "not found: the source or the mapping has changed since"
 
 
 def explain(connection: Connection, id: str) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def explain(connection: Connection, id: str) -> dict[str, Any]:
     return {"id": id, "feed": feed["id"], "connector": feed["connector"], "bytes": len(raw), "fields": fields}
 
 
-_UNKNOWN: Final[Mapping[str, Any]] = {"from": [], "how": "not found: the source or the mapping has changed since"}
+_UNKNOWN: Final[Mapping[str, Any]] = {"from": [], "how": LOST}
 
 
 def _told(connector: Connector, mapping: Any, draft: Draft, entry: Entry, context: bytes) -> dict[str, dict[str, Any]]:
@@ -62,7 +64,7 @@ def _told(connector: Connector, mapping: Any, draft: Draft, entry: Entry, contex
 
 
 def _read(name: str, value: Any, known: Mapping[str, list[str]]) -> dict[str, Any]:
-    return {"from": list(_found(name, value, known)), "how": "read by the connector; places by equal text"}
+    return {"from": list(_found(name, value, known)), "how": BY_TEXT}
 
 
 def _found(name: str, value: Any, known: Mapping[str, list[str]]) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,9 +24,9 @@ from weakref import WeakValueDictionary
 import httpcore
 import httpx
 
-from app.harvest.guard import Allow, Resolver, check_answers, check_url, is_address, parse_url, port_of
+from app.harvest.guard import Allow, Resolver, check_answers, check_url, is_address, parse_url, plain, port_of
 from app.protocol.connector import Request, Response
-from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
+from app.protocol.errors import OutOfBounds, PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
 
 HOPS = 3
 PER_HOST = 2
@@ -307,6 +308,7 @@ class Fetcher:
             max_bytes=max(max_bytes, file_max_bytes),
             wire_max_bytes=max(wire_max_bytes, file_max_bytes),
         )
+        self.only: str | None = None
         self._user_agent = user_agent
         self._current = _Current()
         self._slots = _Slots()
@@ -327,12 +329,23 @@ class Fetcher:
         finally:
             self._current.budget = None
 
+    def within(self, host: str) -> "Fetcher":
+        """The same client for one host and those below it, redirects too. Raises OutOfBounds for any other."""
+        bound = copy(self)
+        bound.only = plain(host.partition(":")[0])
+        return bound
+
     def close(self) -> None:
         """Close the kept connections."""
         self._transport.close()
 
+    def _check(self, url: str) -> None:
+        check_url(url, self.allow)
+        if self.only is not None and not f".{plain(parse_url(url).raw_host.decode('ascii'))}".endswith(f".{self.only}"):
+            raise OutOfBounds(f"this key looks at {self.only or 'a proved domain'} and below only")
+
     def _first(self, request: Request) -> _Hop:
-        check_url(request.url, self.allow)
+        self._check(request.url)
         headers = {"user-agent": self._user_agent, "accept": "*/*"}
         headers |= {name.lower(): value for name, value in request.headers.items() if name.lower() not in OURS}
         return _Hop(parse_url(request.url), request.method, headers, request.body)
@@ -374,7 +387,7 @@ class Fetcher:
             url = hop.url.join(location)
         except (httpx.InvalidURL, ValueError) as error:
             raise PeerViolation("net.redirects", f"redirected to no URL: {error}") from error
-        check_url(str(url), self.allow)
+        self._check(str(url))
         if hop.url.scheme == "https" and url.scheme == "http":
             raise PeerViolation("net.redirects", "redirected from https to http")
         same = (hop.url.scheme, hop.url.host, port_of(hop.url)) == (url.scheme, url.host, port_of(url))

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, desc, select
 from app.catalogue.queries import position_before
 from app.catalogue.tables import record
 from app.db import accumulate
+from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.harvest.runs import day_of
 from app.harvest.tables import FRESHNESS, freshness_day, objective, run
@@ -130,4 +131,5 @@ def agreed(connection: Connection, feed_ids: Sequence[int] | None = None) -> dic
     query = select(objective.c.feed_id, objective.c.within_s, objective.c.permille)
     if feed_ids is not None:
         query = query.where(objective.c.feed_id.in_(feed_ids))
+    query = mine(connection, query, objective.c.feed_id)
     return {row.feed_id: (row.within_s, row.permille) for row in connection.execute(query)}

@@ -3,17 +3,22 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, desc, select
 
-from app.catalogue import queries
+from app.catalogue import originals, queries
+from app.feeds.service import mine
 from app.harvest.prepare import Source, identity, prepared, reading
+from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.record import restore
 
+PLACES: Final = 80
+SHOWN: Final = 120
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\\u00(?:0[0-8bcef]|1[0-9a-f])")
 
 
@@ -71,3 +76,32 @@ def broken_at(raw: bytes, rule: str, path: str, value: str) -> tuple[int, int] |
     key = re.escape(name.encode())
     found = re.search(rb'"%s"\s*:\s*[^,}\]]{0,200}' % key, raw) or re.search(rb"<(?:\w+:)?%s\b[^>]*>" % key, raw)
     return found.span() if found else None
+
+
+def texts(connection: Connection, feed: Mapping[str, Any], number: int | None = None) -> list[tuple[str, str]]:
+    """The paths of an entry with what stands there, in its order: of a quarantined one, else of a live record.
+
+    `number` is a quarantined entry; without one the latest is taken. Empty where no bytes are kept or nothing is read.
+    """
+    found = _looked_at(connection, feed["id"], number)
+    if found is None:
+        return []
+    raw, context, identifier = found
+    try:
+        places = reading(source_of(feed)).connector.places(Entry(identifier, raw), context)
+        return [(path, text[:SHOWN]) for path, text in islice(places, PLACES)]
+    except PeerViolation:
+        return []
+
+
+def _looked_at(connection: Connection, feed_id: int, number: int | None) -> tuple[bytes, bytes, str] | None:
+    """(bytes, context, identifier) of an entry to look at."""
+    query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
+    if number is not None:
+        query = query.where(rejection.c.id == number)
+    query = mine(connection, query.order_by(desc(rejection.c.id)).limit(1), rejection.c.feed_id)
+    row = connection.execute(query).first()
+    if row is not None:
+        return bytes(row.raw), bytes(row.context), row.identifier
+    kept = originals.of_feed(connection, feed_id, limit=1)
+    return (bytes(kept[0].raw), bytes(kept[0].context or b""), kept[0].id) if kept else None

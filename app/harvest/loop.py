@@ -4,11 +4,12 @@ Never a transaction across a network call. A bad record goes to quarantine and t
 the run where the last good page left the checkpoint.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from app.access import secrets
-from app.feeds import leases
+from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.feeds.service import owner
 from app.harvest import brake, freshness, runs
@@ -24,13 +25,15 @@ from app.protocol.words import Job
 __all__ = ["Engine", "harvest"]
 
 
-def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST) -> dict[str, Any]:
+def harvest(
+    engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST, asked: runs.Asked = runs.NOBODY
+) -> dict[str, Any]:
     """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
     source = Source.of(feed, engine.rules)
     with engine.database.write() as connection:
         leases.hold(connection, lease)
-        run_id = runs.begin(connection, feed["id"], job)
-    run = Run(engine, lease, run_id, feed, source, reading(source).connector)
+        run_id = runs.begin(connection, feed["id"], job, asked)
+    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Counter())
     swept = job == Job.COMPARE or (job == Job.RECONCILE and run.connector.sweep() is not None)
     work = reconcile if swept else _pages
     error: HutongError | None = None
@@ -39,14 +42,14 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     except LeaseLost:
         raise
     except PeerThrottled as throttled:
-        return _park(engine, lease, run_id, feed, throttled)
+        return _park(run, throttled)
     except HutongError as failure:
         error = failure
     except Exception:
         # Ours, and unknown: the lease must not linger, and the operator must see which run it was.
-        _finish(engine, lease, run_id, HutongError("internal fault; see the log of this run"))
+        _finish(run, job, HutongError("internal fault; see the log of this run"))
         raise
-    return _finish(engine, lease, run_id, error)
+    return _finish(run, job, error)
 
 
 def _asking(engine: Engine, feed: Mapping[str, Any], connector: Connector) -> Connector:
@@ -71,19 +74,22 @@ def _pages(run: Run, job: str) -> None:
             run.engine.progress(run.feed["id"], counts)
 
 
-def _park(engine: Engine, lease: Lease, run_id: int, feed: Mapping[str, Any], error: PeerThrottled) -> dict[str, Any]:
+def _park(run: Run, error: PeerThrottled) -> dict[str, Any]:
     """Leaves the run open; a worker goes on with it when the platform's own waiting time is over."""
-    with engine.database.write() as connection:
-        leases.release(connection, lease, succeeded=False, wait_s=error.wait_s)
-        return {**runs.by_id(connection, run_id), "error": {"kind": error.kind, "detail": error.detail}}
+    with run.engine.database.write() as connection:
+        runs.count(connection, run.run_id, **run.traffic)
+        leases.release(connection, run.lease, succeeded=False, wait_s=error.wait_s)
+        return {**runs.by_id(connection, run.run_id), "error": {"kind": error.kind, "detail": error.detail}}
 
 
-def _finish(engine: Engine, lease: Lease, run_id: int, error: HutongError | None) -> dict[str, Any]:
-    with engine.database.write() as connection:
-        leases.hold(connection, lease)
+def _finish(run: Run, job: str, error: HutongError | None) -> dict[str, Any]:
+    with run.engine.database.write() as connection:
+        leases.hold(connection, run.lease)
+        runs.count(connection, run.run_id, **run.traffic)
         if error is None:
-            brake.settle(connection, lease.feed_id, run_id, engine.brake)
-        runs.end(connection, run_id, error)
-        freshness.measure(connection, run_id)
-        leases.release(connection, lease, succeeded=error is None)
-        return runs.by_id(connection, run_id)
+            brake.settle(connection, run.lease.feed_id, run.run_id, run.engine.brake)
+        runs.end(connection, run.run_id, error)
+        freshness.measure(connection, run.run_id)
+        leases.release(connection, run.lease, succeeded=error is None)
+        service.answered(connection, run.lease.feed_id, job)
+        return runs.by_id(connection, run.run_id)

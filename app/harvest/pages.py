@@ -5,7 +5,7 @@ What is read ahead and never stored is read again, because only the stored page 
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,8 @@ class Run(NamedTuple):
     feed: Mapping[str, Any]
     source: Source
     connector: Connector
+    traffic: Counter[str]
+    """Requests, bytes, how they ended and what they took (`tables.TRAFFIC`), as far as no page has carried it yet."""
 
 
 class Step(NamedTuple):
@@ -103,11 +105,17 @@ def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tu
     done = False
     while not done:
         fetched = _fetch(run, connector.request(checkpoint))
-        traffic = {"requests": fetched.requests, "bytes": fetched.bytes}
         with fetched.response.body:
             for page in connector.read(checkpoint, fetched.response):
-                yield page, traffic
-                checkpoint, done, traffic = page.checkpoint, page.done, {}
+                yield page, _carried(run)
+                checkpoint, done = page.checkpoint, page.done
+
+
+def _carried(run: Run) -> Mapping[str, int]:
+    """What has been asked since the page before; from now on this page's to store."""
+    traffic = dict(run.traffic)
+    run.traffic.clear()
+    return traffic
 
 
 def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
@@ -129,20 +137,38 @@ def _fetch(run: Run, request: Request) -> Fetched:
         return stored(run.engine.database, run.engine.files, run.feed["id"], request)
     for pause in (*RETRIES, None):
         try:
-            return run.engine.fetcher.fetch(request)
+            return _noted(run, run.engine.fetcher.fetch(request))
         except PeerThrottled as throttled:
             wait = throttled.wait_s or 60.0
+            run.traffic["throttled"] += 1
             with run.engine.database.write() as connection:
                 leases.hold(connection, run.lease)
                 leases.park(connection, run.feed["host"], wait)
             if wait > run.engine.patience_s or pause is None:
                 raise
-            time.sleep(wait)
+            _wait(run, wait)
         except PeerUnavailable:
+            run.traffic["silent"] += 1
             if pause is None:
                 raise
-            time.sleep(pause)
+            _wait(run, pause)
     raise AssertionError("the last try returns or raises")
+
+
+def _wait(run: Run, seconds: float) -> None:
+    run.traffic["waited_ms"] += round(seconds * 1000)
+    time.sleep(seconds)
+
+
+def _noted(run: Run, fetched: Fetched) -> Fetched:
+    """The same, counted by how it ended."""
+    status = fetched.response.status
+    run.traffic["answered" if status < 400 else "refused" if status < 500 else "broken"] += 1
+    run.traffic["redirected"] += fetched.requests - 1
+    run.traffic["requests"] += fetched.requests
+    run.traffic["bytes"] += fetched.bytes
+    run.traffic["fetched_ms"] += round(fetched.seconds * 1000)
+    return fetched
 
 
 def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:

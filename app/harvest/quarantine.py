@@ -76,11 +76,17 @@ def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> li
     return list(connection.execute(query.order_by(rejection.c.id)))
 
 
-def replay(database: Database, feed: Mapping[str, Any], rule: str | None = None, rules: str = "") -> dict[str, Any]:
+def replay(
+    database: Database,
+    feed: Mapping[str, Any],
+    rule: str | None = None,
+    rules: str = "",
+    asked: runs.Asked = runs.NOBODY,
+) -> dict[str, Any]:
     """Runs quarantined bytes through today's connector and mapping, without asking the source; a run's report."""
     source = Source.of(feed, rules)
     with database.write() as connection:
-        run_id = runs.begin(connection, feed["id"], Job.REPLAY)
+        run_id = runs.begin(connection, feed["id"], Job.REPLAY, asked)
         rows = waiting(connection, feed["id"], rule)
     groups: dict[bytes, list[Any]] = defaultdict(list)
     for row in rows:

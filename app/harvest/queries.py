@@ -1,12 +1,14 @@
 """Reads about runs, refusals and held removals, for people who look into one."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, desc, func, select
 
 from app.catalogue.tables import record
 from app.db import plain
 from app.feeds.service import mine
+from app.feeds.tables import feed
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
@@ -18,23 +20,27 @@ def listed(
     connection: Connection,
     *,
     feed_id: int | None,
+    platform: str = "",
     status: str,
     job: str,
     day: int | None,
     before: int | None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Runs by falling number, narrowed by feed, status, job and the UTC+8 day they began on; empty text is any."""
+    """Runs by falling number, narrowed by feed, status, job and the UTC+8 day they count for (`run_day`: the day they ended on); empty text is any."""
     query = select(run).order_by(desc(run.c.id)).limit(limit)
     if feed_id is not None:
         query = query.where(run.c.feed_id == feed_id)
+    if platform:
+        query = query.where(run.c.feed_id.in_(select(feed.c.id).where(feed.c.platform == platform)))
     if status:
         query = query.where(run.c.status == status)
     if job:
         query = query.where(run.c.job == job)
     if day is not None:
         begins = day * 86_400_000_000 - 8 * 3_600_000_000
-        query = query.where(run.c.started_at >= begins, run.c.started_at < begins + 86_400_000_000)
+        counted = func.coalesce(run.c.ended_at, run.c.started_at)
+        query = query.where(counted >= begins, counted < begins + 86_400_000_000)
     if before is not None:
         query = query.where(run.c.id < before)
     return [report(row) for row in connection.execute(mine(connection, query, run.c.feed_id))]
@@ -93,6 +99,17 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"there is no quarantined entry {number}; it may have come again and been good")
     return plain(row)
+
+
+def waiting_for(connection: Connection, feed_id: int, id: str) -> dict[str, Any]:
+    """What waits for one record: the number of an open refusal of newer bytes, and of a held removal; None for none."""
+    identifier = unquote(id.split("/", 1)[1]) if "/" in id else id
+    refused = select(rejection.c.id).where(
+        rejection.c.feed_id == feed_id, rejection.c.state == "open", rejection.c.identifier.in_([identifier, id])
+    )
+    holding = select(removal.c.held_id).where(removal.c.feed_id == feed_id, removal.c.id == id)
+    refused = mine(connection, refused, rejection.c.feed_id)
+    return {"refusal": connection.execute(refused).scalar(), "held": connection.execute(holding).scalar()}
 
 
 def decisions(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:

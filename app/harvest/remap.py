@@ -114,7 +114,12 @@ def _requeue(found: Trial, source: Source, rows: Sequence[Any]) -> None:
 
 
 def apply(
-    database: Database, reference: int | str, mapping: dict[str, Any], rules: str = "", lease_s: int = 60
+    database: Database,
+    reference: int | str,
+    mapping: dict[str, Any],
+    rules: str = "",
+    lease_s: int = 60,
+    asked: runs.Asked = runs.NOBODY,
 ) -> dict[str, Any]:
     """Gives the feed its new mapping and runs all kept bytes through it; the reports of both runs.
 
@@ -128,10 +133,10 @@ def apply(
         if lease is None:
             raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}; try again after its run")
         feeds.remap(connection, feed["id"], mapping)
-        run_id = runs.begin(connection, feed["id"], Job.REPLAY)
+        run_id = runs.begin(connection, feed["id"], Job.REPLAY, asked)
     with heartbeat(database, lease):
         live = _live(database, lease, source, run_id)
-        waiting = quarantine.replay(database, {**feed, "mapping": mapping}, None, rules)
+        waiting = quarantine.replay(database, {**feed, "mapping": mapping}, None, rules, asked)
     with database.write() as connection:
         leases.give_back(connection, lease)
     return {"live": live, "quarantined": waiting}

@@ -1,6 +1,6 @@
 """Runs: begin or go on, count, end. A run's status is computed from its counts and its error."""
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, desc, select, update
@@ -9,26 +9,40 @@ from app.catalogue.service import Outcome
 from app.db import insert_missing, now, plain
 from app.feeds.service import mine
 from app.harvest import totals
-from app.harvest.tables import COUNTS, held, rejection, run, run_day
+from app.harvest.tables import ANSWERS, COUNTS, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
 
 
-def begin(connection: Connection, feed_id: int, job: str) -> int:
+class Asked(NamedTuple):
+    """Who asked for a run, and why; a run that nobody asked for began because its time had come."""
+
+    by: str = ""
+    why: str = ""
+
+
+NOBODY: Final = Asked()
+
+
+def begin(connection: Connection, feed_id: int, job: str, asked: Asked = NOBODY) -> int:
     """The feed's unfinished run of this job (its worker died or was parked), else a new one."""
     open_run = select(run.c.id, run.c.job).where(run.c.feed_id == feed_id, run.c.status == RunStatus.RUNNING)
     for found in connection.execute(open_run).all():
         if found.job == job:
             return int(found.id)
         end(connection, found.id, None)
-    row = {"feed_id": feed_id, "job": job, "status": RunStatus.RUNNING, "started_at": now(connection)}
+    row = {
+        "feed_id": feed_id, "job": job, "status": RunStatus.RUNNING, "started_at": now(connection),
+        "asked_by": asked.by[:100], "asked_why": asked.why,
+    }  # fmt: skip
     return int(connection.execute(run.insert().returning(run.c.id), row).scalar_one())
 
 
 def count(connection: Connection, run_id: int, **by: int) -> None:
     """Adds to a run's figures; `seen` is the sum of what became of the records."""
     by["seen"] = sum(by.get(name, 0) for name in COUNTS)
-    connection.execute(update(run).where(run.c.id == run_id).values({n: run.c[n] + v for n, v in by.items() if v}))
+    if moved := {n: run.c[n] + v for n, v in by.items() if v}:
+        connection.execute(update(run).where(run.c.id == run_id).values(moved))
 
 
 def figures(outcome: Outcome) -> dict[str, int]:
@@ -118,6 +132,9 @@ def report(row: Any) -> dict[str, Any]:
     found |= {name: getattr(row, name) for name in COUNTS}
     found |= {"pages": row.pages, "requests": row.requests, "bytes": row.bytes}
     found |= {"seconds": round((ended - row.started_at) / 1e6, 3), "total": row.total}
+    found |= {"answers": {name: getattr(row, name) for name in ANSWERS}}
+    found |= {"fetched_s": row.fetched_ms / 1000, "waited_s": row.waited_ms / 1000}
+    found |= {"asked": {"by": row.asked_by, "why": row.asked_why} if row.asked_by else None}
     error = {"kind": row.error_kind, "detail": row.error} if row.error_kind else None
     noted = {"note": orjson.loads(row.note)} if row.note else {}
     return {**found, **noted, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}

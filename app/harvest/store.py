@@ -16,13 +16,16 @@ from app.protocol.connector import Entry, Fault
 from app.protocol.errors import PeerViolation, QuotaFull
 from app.protocol.vocab import province_of
 
+EVIDENCE = 20  # refused entries kept of a page that was not stored
 Refused = Sequence[tuple[Entry, Fault]]
 
 
 def store(run: Run, step: Step) -> Mapping[str, int]:
     """Stores a step; its counts. Raises LeaseLost, QuotaFull, and PeerViolation for a page of another shape."""
     batch = step.batch()
-    _refuse_schema_change(step, batch)
+    if (changed := _schema_change(step, batch)) is not None:
+        _keep_evidence(run, step, batch)
+        raise changed
     with run.engine.database.write() as connection:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode()} if step.last else {}
         leases.hold(connection, run.lease, **values)
@@ -104,14 +107,24 @@ def _absent(connection: Connection, run: Run, step: Step) -> int:
     return brake.absent(connection, run.feed["id"], run.run_id, step.page.complete)
 
 
-def _refuse_schema_change(step: Step, batch: Batch) -> None:
+def _keep_evidence(run: Run, step: Step, batch: Batch) -> None:
+    """The first refused entries of a page that is not stored: without their bytes nobody could mend the mapping."""
+    refused = [(step.entries[step.fresh[place]], fault) for place, fault in batch.refused[:EVIDENCE]]
+    with run.engine.database.write() as connection:
+        leases.hold(connection, run.lease)
+        quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context)
+        runs.count(connection, run.run_id, **step.traffic)
+
+
+def _schema_change(step: Step, batch: Batch) -> PeerViolation | None:
     """Half of a page refused for one reason is not bad records but a source that has changed its shape."""
     size = sum(not entry.deleted for entry in step.entries)
     if size < 20 or not batch.refused:
-        return
+        return None
     rule, number = Counter(fault.rule for _, fault in batch.refused).most_common(1)[0]
-    if number * 2 >= size:
-        place, fault = next((place, fault) for place, fault in batch.refused if fault.rule == rule)
-        first = step.entries[step.fresh[place]].identifier
-        detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {first!r}"
-        raise PeerViolation("run.schema_changed", detail)
+    if number * 2 < size:
+        return None
+    place, fault = next((place, fault) for place, fault in batch.refused if fault.rule == rule)
+    first = step.entries[step.fresh[place]].identifier
+    detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {first!r}"
+    return PeerViolation("run.schema_changed", detail)

@@ -4,6 +4,9 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, 
 
 from app.db import metadata
 
+# Requests by how they ended: 2xx, 3xx, other 4xx, 5xx, asked to wait (429 or 503), no usable answer.
+ANSWERS = ("answered", "redirected", "refused", "broken", "throttled", "silent")
+TRAFFIC = (*ANSWERS, "fetched_ms", "waited_ms")
 COUNTS = ("created", "changed", "unchanged", "rejected", "tombstoned", "held", "duplicate")
 
 FRESHNESS = ("changes", "late", "late_source", "late_network", "late_hub", "stamped", "lag_s")
@@ -23,7 +26,10 @@ run = Table(
     Column("pages", BigInteger, nullable=False, default=0),
     Column("requests", BigInteger, nullable=False, default=0),
     Column("bytes", BigInteger, nullable=False, default=0),
+    *(Column(name, BigInteger, nullable=False, default=0) for name in TRAFFIC),
     Column("total", BigInteger),
+    Column("asked_by", String(100), nullable=False, default=""),
+    Column("asked_why", Text, nullable=False, default=""),
     Column("error_kind", String(64)),
     Column("error", Text),
     Column("note", Text),
@@ -121,5 +127,8 @@ held = Table(
     Column("state", String(16), nullable=False),
     Column("held_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger),
+    Column("decided_by", String(100), nullable=False, default=""),
+    Column("decided_why", Text, nullable=False, default=""),
+    Column("removed", BigInteger, nullable=False, default=0),
     info={"tenant": True},
 )

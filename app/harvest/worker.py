@@ -15,7 +15,10 @@ from app.db import Database
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
+from app.harvest.runs import NOBODY, Asked
+from app.platforms import service as platforms
 from app.protocol.errors import Conflict, LeaseLost
+from app.protocol.words import Job
 
 log = structlog.get_logger()
 PATIENCE_S = 5.0  # what a stopping worker gives its threads; service managers kill after ten and more
@@ -32,7 +35,7 @@ class Worker:
     def __init__(self, engine: Engine, *, lease_s: int = 60, concurrency: int = 8, idle_s: float = 0.5) -> None:
         self.engine, self.lease_s, self.idle_s = engine, lease_s, idle_s
         self.on_report: Callable[[dict[str, Any]], None] | None = None
-        self._stop = threading.Event()
+        self.stopping = threading.Event()
         self._held: dict[str, Lease] = {}
         # Daemons: a slow answer must not keep a process from ending; nothing is stored after its lease is gone.
         self._threads = [
@@ -46,30 +49,26 @@ class Worker:
 
     def stop(self, patience_s: float = PATIENCE_S) -> None:
         """Hands the runs in progress over, as they are after their last stored page, and ends within `patience_s`."""
-        self._stop.set()
+        self.stopping.set()
         until = time.monotonic() + patience_s
         for lease in tuple(self._held.values()):
-            try:
-                with self.engine.database.write() as connection:
-                    leases.hand_over(connection, lease)
-            except OperationalError as failure:
-                log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
+            self._hand_over(lease)
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         name = owner()
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
                 if not self._one(name):
-                    self._stop.wait(self.idle_s)
+                    self.stopping.wait(self.idle_s)
             except (LeaseLost, OperationalError) as passing:
-                if not self._stop.is_set():
+                if not self.stopping.is_set():
                     log.warning("harvest.interrupted", error=str(passing)[:300])
-                self._stop.wait(self.idle_s)
+                self.stopping.wait(self.idle_s)
             except Exception:
                 log.exception("harvest.fault")
-                self._stop.wait(self.idle_s)
+                self.stopping.wait(self.idle_s)
 
     def _one(self, name: str) -> bool:
         with self.engine.database.write() as connection:
@@ -79,13 +78,29 @@ class Worker:
             feed = service.by_id(connection, lease.feed_id)
         self._held[name] = lease
         try:
+            # A claim may end after `stop` has looked for what is held: then nobody else will hand this one over.
+            if self.stopping.is_set():
+                self._hand_over(lease)
+                return False
             with heartbeat(self.engine.database, lease):
-                report = harvest(self.engine, lease, feed)
+                report = harvest(self.engine, lease, feed, *_wish(feed))
         finally:
             del self._held[name]
         if self.on_report:
             self.on_report(report)
         return True
+
+    def _hand_over(self, lease: Lease) -> None:
+        try:
+            with self.engine.database.write() as connection:
+                leases.hand_over(connection, lease)
+        except OperationalError as failure:
+            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
+
+
+def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:
+    """The job that a person asked for, else a harvest that nobody asked for."""
+    return (feed["wanted"], Asked(feed["wanted_by"], feed["wanted_why"])) if feed["wanted"] else (Job.HARVEST, NOBODY)
 
 
 class heartbeat:
@@ -113,12 +128,14 @@ class heartbeat:
 
 
 def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 60) -> dict[str, Any]:
-    """Harvests one feed in the foreground. Raises Conflict while another worker holds it."""
+    """Harvests one feed in the foreground. Raises Conflict while another worker holds it or its platform is stopped."""
     with engine.database.write() as connection:
         feed = service.by_id(connection, reference)
+        if (state := platforms.by_code(connection, feed["platform"])["state"]) != "active":
+            raise Conflict(f"platform {feed['platform']} is {state}; only those in trial or online are harvested")
         lease = leases.claim(connection, feed["id"], owner(), lease_s)
         if lease is None:
             raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}")
         feed = service.by_id(connection, feed["id"])
     with heartbeat(engine.database, lease):
-        return harvest(engine, lease, feed, job)
+        return harvest(engine, lease, feed, job, Asked("hutong"))

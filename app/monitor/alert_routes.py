@@ -52,7 +52,7 @@ def add(
         if rule not in set(Rule):
             raise BadRequest(f"there is no rule {rule!r}; there are {', '.join(Rule)}")
     _room(connection, name)
-    secret = {"to": _recipients(to)} if kind == "mail" else _address(kind, url, key)
+    secret = {"to": recipients(to)} if kind == "mail" else _address(kind, url, key)
     row = {
         "name": name, "kind": kind, "target": _target(secret),
         "rules": orjson.dumps(list(rules)).decode(), "quiet": checked_quiet(quiet), "state": "active",
@@ -80,7 +80,8 @@ def _room(connection: Connection, name: str) -> None:
         raise Conflict(f"there are {ROUTES} routes already: remove one")
 
 
-def _recipients(to: Sequence[str]) -> list[str]:
+def recipients(to: Sequence[str]) -> list[str]:
+    """Addresses as they are stored. Raises BadRequest for none, for too many, for what is no mail address."""
     if not 1 <= len(to) <= RECIPIENTS:
         raise BadRequest(f"a mail route has 1 to {RECIPIENTS} recipients (`to`)")
     for text in to:
@@ -161,11 +162,11 @@ def move(connection: Connection, route_id: int, state: str) -> dict[str, Any]:
 
 def remove(connection: Connection, route_id: int) -> None:
     """Forgets a route, its secret and what it has not been told. Raises NotFound."""
-    by_id(connection, route_id)
+    found = by_id(connection, route_id)
     connection.execute(delete(notice).where(notice.c.route_id == route_id))
     connection.execute(delete(alert_route).where(alert_route.c.id == route_id))
     secrets.forget(connection, owner(route_id))
-    note(connection, Act.ALERT_ROUTE, owner(route_id), state="removed")
+    note(connection, Act.ALERT_ROUTE, owner(route_id), state="removed", name=found["name"])
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Looking is one read and one short transaction; telling is outside of both, since
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from app.protocol.errors import NotFound, SecretLost
 log = structlog.get_logger()
 NAME = "alerts"
 LEASE_S = 120
+Chore = Callable[[Callable[[], bool]], object]
+"""Work of the one who looks; it asks before each step whether it may go on."""
 
 
 def current(connection: Connection, data_dir: Path) -> list[Cause]:
@@ -108,13 +110,15 @@ def last_look(connection: Connection) -> int | None:
 
 
 class Watch:
-    """The thread of a process that looks when the lease says so; `each` is called every time whoever looks."""
+    """The thread of a process that looks when the lease says so; `each` is called every time whoever looks, `chores`
+    only by the one who does, after the alerts."""
 
     def __init__(
         self, database: Database, courier: Courier, data_dir: Path, *, every_s: float = 60,
-        each: Callable[[], None] = lambda: None,
+        each: Callable[[], None] = lambda: None, chores: Sequence[Chore] = (),
     ) -> None:  # fmt: skip
         self.database, self.courier, self.data_dir, self.every_s, self.each = database, courier, data_dir, every_s, each
+        self.chores = chores
         self._stop = threading.Event()
         self._name = owner()
         self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
@@ -135,6 +139,8 @@ class Watch:
                 return False
         evaluate(self.database, self.data_dir)
         deliver(self.database, self.courier, self._going_on)
+        for chore in self.chores:
+            chore(self._going_on)
         with self.database.write() as connection:
             renew(connection, self._name, done=True)
         return True

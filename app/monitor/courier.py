@@ -8,7 +8,7 @@ import base64
 import hmac
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +61,15 @@ class MailServer(NamedTuple):
         return cls(parts.hostname, parts.port or ports[parts.scheme], user, password, parts.scheme)
 
 
+class Letter(NamedTuple):
+    """A mail of its own: `id` makes its Message-ID, so that mail programs show one letter once."""
+
+    id: str
+    subject: str
+    text: str
+    html: str
+
+
 @dataclass(frozen=True, slots=True)
 class Courier:
     """What is needed to reach any route."""
@@ -82,6 +91,18 @@ class Courier:
             detail = error.detail if isinstance(error, HutongError) else f"{type(error).__name__}: {error}"
             raise AlertUndelivered(covered(detail, secret, self.mail)) from None
 
+    def post(self, to: Sequence[str], letter: Letter) -> None:
+        """Mails a letter as text with HTML beside it. Raises AlertUndelivered."""
+        mail = EmailMessage()
+        mail["Subject"], mail["Message-ID"] = letter.subject, f"<{letter.id}@{_domain(self)}>"
+        mail.set_content(letter.text)
+        mail.add_alternative(letter.html, subtype="html")
+        try:
+            _hand_in(self, to, mail)
+        except (HutongError, OSError, smtplib.SMTPException, ValueError) as error:
+            detail = error.detail if isinstance(error, HutongError) else f"{type(error).__name__}: {error}"
+            raise AlertUndelivered(covered(detail, {}, self.mail)) from None
+
 
 def covered(detail: str, secret: Mapping[str, Any], mail: MailServer | None = None) -> str:
     """A sentence without what is secret in a route or of the mail server, should a server have repeated it."""
@@ -95,19 +116,27 @@ def covered(detail: str, secret: Mapping[str, Any], mail: MailServer | None = No
 
 
 def _mail(courier: Courier, secret: Mapping[str, Any], message: Message) -> None:
+    mail = EmailMessage()
+    mail["Subject"], mail["Message-ID"] = message.subject, make_msgid(message.id, domain=_domain(courier))
+    mail.set_content(message.text())
+    _hand_in(courier, secret["to"], mail)
+
+
+def _domain(courier: Courier) -> str:
+    return courier.sender.rpartition("@")[2] or "localhost"
+
+
+def _hand_in(courier: Courier, to: Sequence[str], mail: EmailMessage) -> None:
     if courier.mail is None:
         raise BadRequest("no mail server is set: HUTONG_SMTP_URL")
-    letter = EmailMessage()
-    letter["Subject"], letter["From"], letter["To"] = message.subject, courier.sender, ", ".join(secret["to"])
-    letter["Date"], letter["Auto-Submitted"] = formatdate(courier.now().timestamp()), "auto-generated"
-    letter["Message-ID"] = make_msgid(message.id, domain=courier.sender.rpartition("@")[2] or "localhost")
-    letter.set_content(message.text())
+    mail["From"], mail["To"] = courier.sender, ", ".join(to)
+    mail["Date"], mail["Auto-Submitted"] = formatdate(courier.now().timestamp()), "auto-generated"
     with _opened(courier.mail) as server:
         if courier.mail.user:
             server.login(courier.mail.user, courier.mail.password)
-        refused = server.send_message(letter)
+        refused = server.send_message(mail)
     if refused:
-        raise AlertUndelivered(f"{len(refused)} of {len(secret['to'])} recipients were refused")
+        raise AlertUndelivered(f"{len(refused)} of {len(to)} recipients were refused")
 
 
 def _opened(mail: MailServer) -> smtplib.SMTP:

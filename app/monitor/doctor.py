@@ -63,14 +63,17 @@ _FEEDS: Final = select(
 ).join(platform, platform.c.code == feed.c.platform)  # fmt: skip
 
 
+_UNHARVESTED: Final = {"sandbox": "it is not admitted yet: its feeds are looked at, never harvested"}
+
+
 def _why(
     row: Any, one: status.Standing, at: int, parked: dict[str, int], busy: Counter[str]
 ) -> tuple[str, int | None, str]:
     """The first reason that holds, in the order in which a worker is stopped by them."""
     if row.enrolled != "active":
-        return "platform suspended", None, row.reason or "no reason was given"
+        return f"platform {row.enrolled}", None, row.reason or _UNHARVESTED.get(row.enrolled, "no reason was given")
     if row.state != "active":
-        return "paused", None, f"`hutong feed resume {row.id}` lets it run again"
+        return row.state, None, f"`hutong feed resume {row.id}` lets it run again"
     if row.lease_until > at:
         return "running", row.lease_until, f"leased to {row.lease_owner}"
     if row.next_at > at:

@@ -6,8 +6,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, bindparam, desc, func, select, update
 
+from app.access import audit
 from app.access.audit import Act
-from app.access.audit import note as audit_note
 from app.db import now, plain
 from app.monitor.causes import Cause, Rule, Severity
 from app.monitor.notices import Event, drop, tell
@@ -92,7 +92,7 @@ def acknowledge(connection: Connection, incident_id: int, by: str, note: str = "
     values = {"acknowledged_at": now(connection), "acknowledged_by": by.strip()[:100], "note": note[:1000] or None}
     connection.execute(update(incident).where(incident.c.id == incident_id).values(values))
     drop(connection, incident_id)
-    audit_note(connection, Act.INCIDENT_TAKEN, f"incident:{incident_id}", by=by.strip()[:100])
+    audit.note(connection, Act.INCIDENT_TAKEN, f"incident:{incident_id}", by=values["acknowledged_by"], why=note[:1000])
     return by_id(connection, incident_id)
 
 

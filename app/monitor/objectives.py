@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from app.access.audit import Act, note
 from app.db import among, now, upsert
-from app.feeds.service import by_id, owner
+from app.feeds.service import by_id, mine, owner
 from app.feeds.tables import feed
 from app.harvest.freshness import PERMILLE, agreed, within
 from app.harvest.runs import day_of
@@ -75,6 +75,7 @@ def objectives(connection: Connection, feed_ids: Sequence[int]) -> dict[int, Obj
     query = select(feed.c.id, feed.c.every_s, feed.c.succeeded_at, feed.c.state).where(
         among(connection, feed.c.id, feed_ids)
     )
+    query = mine(connection, query)
     return {
         row.id: _objective(row, month.get(row.id, _NOTHING), recent.get(row.id, _NOTHING), terms.get(row.id), at)
         for row in connection.execute(query)
@@ -88,6 +89,7 @@ def _sums(connection: Connection, feed_ids: Sequence[int], since: int) -> dict[i
     days = freshness_day
     query = select(days.c.feed_id, *(func.sum(days.c[name]).label(name) for name in FRESHNESS))
     query = query.where(among(connection, days.c.feed_id, feed_ids), days.c.day >= since).group_by(days.c.feed_id)
+    query = mine(connection, query, days.c.feed_id)
     return {row.feed_id: {name: int(getattr(row, name)) for name in FRESHNESS} for row in connection.execute(query)}
 
 

@@ -67,3 +67,28 @@ watch = Table(
     Column("done_at", BigInteger),
     comment="one evaluator among all processes: the holder of the row looks, and when it last did",
 )
+
+digest_reader = Table(
+    "digest_reader",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("recipients", Text, nullable=False),
+    Column("lang", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    comment="who is sent a platform's weekly digest",
+    info={"tenant": True},
+)
+
+digest_letter = Table(
+    "digest_letter",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("monday", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("told_at", BigInteger),
+    Column("error", Text),
+    comment="one row a platform and week (its Monday, days since 1970): what was sent is not sent again",
+    info={"tenant": True},
+)

@@ -1,20 +1,28 @@
-"""Registers platforms and changes their state."""
+"""Registers platforms by an operator's own act, and changes their state; how others come in is `applications`."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import Connection, select
 
 from app.access.audit import Act, note
-from app.access.gate import suspend
-from app.access.principal import Statement, acting, narrowed, within
-from app.db import now, plain
-from app.platforms.tables import platform
-from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.access.principal import acting, narrowed
+from app.db import now
+from app.platforms import moves
+from app.platforms.applications import new_id
+from app.platforms.history import record
+from app.platforms.queries import by_code, mine, names, platforms
+from app.platforms.stages import Kind, Stage, Verdict
+from app.platforms.tables import enrolment, platform
+from app.protocol.errors import BadRequest, Conflict, Forbidden
 from app.protocol.words import PLATFORM_CODE
+
+__all__ = ["by_code", "mine", "names", "platforms", "register", "transition"]
+_KINDS = {"E": Kind.VENDOR, "S": Kind.SCHOOL}
 
 
 def register(connection: Connection, code: str, name: str, region: str | None = None, parent: str | None = None) -> str:
-    """Adds a platform; its code. Raises BadRequest for a malformed code, Conflict when it exists."""
+    """Adds a platform as online, without application or review: an operator's act, noted as such; its code.
+
+    Raises BadRequest for a malformed code, Conflict when it exists.
+    """
     if not PLATFORM_CODE.match(code):
         raise BadRequest(f"platform code {code!r} is not of the form P-440000-01 (level, region, number)")
     if not acting(connection).rows.cover(code, region or code[2:8]):
@@ -22,46 +30,22 @@ def register(connection: Connection, code: str, name: str, region: str | None = 
     # Over all rows: a code that somebody else has is taken, whoever asks.
     if connection.execute(narrowed(select(platform.c.code).where(platform.c.code == code))).first():
         raise Conflict(f"platform {code} is registered already")
-    row = {"code": code, "name": name, "level": code[0], "region": region or code[2:8], "parent": parent}
-    connection.execute(platform.insert(), {**row, "state": "active", "created_at": now(connection)})
-    note(connection, Act.PLATFORM_ADDED, code, name=name, region=row["region"], parent=parent)
+    at, place = now(connection), {"name": name, "level": code[0], "region": region or code[2:8]}
+    connection.execute(
+        platform.insert(), {**place, "code": code, "parent": parent, "state": "active", "created_at": at}
+    )
+    id = new_id(code[2:8])
+    row = {**place, "id": id, "code": code, "kind": _KINDS.get(code[0], Kind.PLATFORM), "stage": Stage.ONLINE}
+    connection.execute(enrolment.insert(), {**row, "created_at": at, "moved_at": at})
+    record(connection, id, Verdict.MOVED, "", Stage.ONLINE, "registered by the operator", ())
+    note(connection, Act.PLATFORM_ADDED, code, name=name, region=place["region"], parent=parent)
     return code
 
 
 def transition(connection: Connection, code: str, state: str, reason: str | None) -> None:
     """`suspended` or `active`; a suspended platform's feeds are not harvested and its keys do not open."""
-    statement = update(platform).where(platform.c.code == code).values(state=state, reason=reason)
-    if not connection.execute(mine(connection, statement)).rowcount:
-        raise NotFound(f"there is no platform {code}")
-    suspend(connection, code, state == "suspended")
-    note(connection, Act.PLATFORM_STATE, code, state=state, reason=reason)
-
-
-def mine(connection: Connection, statement: Statement, code: ColumnElement[Any] | None = None) -> Statement:
-    """A statement narrowed to the platforms that the acting principal may touch, by a column of platform codes."""
-    if code is None:
-        return within(connection, statement, platform.c.code, platform.c.region)
-    if acting(connection).rows.everything:
-        return statement
-    own = within(connection, select(platform.c.code), platform.c.code, platform.c.region)
-    return narrowed(statement.where(code.in_(own)))
-
-
-def platforms(connection: Connection) -> list[dict[str, Any]]:
-    """The platforms, by code."""
-    query = mine(connection, select(platform).order_by(platform.c.code))
-    return [plain(row) for row in connection.execute(query)]
-
-
-def names(connection: Connection) -> dict[str, str]:
-    """Names by code, of all platforms whoever asks: who published a record is public."""
-    query = narrowed(select(platform.c.code, platform.c.name))
-    return {row.code: row.name for row in connection.execute(query)}
-
-
-def by_code(connection: Connection, code: str) -> dict[str, Any]:
-    """One platform. Raises NotFound."""
-    row = connection.execute(mine(connection, select(platform).where(platform.c.code == code))).first()
-    if row is None:
-        raise NotFound(f"there is no platform {code}")
-    return plain(row)
+    by_code(connection, code)
+    if state == "suspended":
+        moves.suspend(connection, code, reason or "")
+    else:
+        moves.resume(connection, code, reason or "")

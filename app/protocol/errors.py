@@ -11,6 +11,7 @@ HutongError
     PeerRefused       it will not serve us (401, 403, 404 ...): a person must look
     PeerViolation     it answered, but not what its protocol promises; `kind` is the rule id
     AddressForbidden  the address guard refused to connect
+      OutOfBounds 403 an applicant looks at its own domain only
   HubError            the hub is at fault                          (blame ours)
     FileMissing       an uploaded file is not where this machine looks for it
     LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
@@ -176,6 +177,14 @@ class AddressForbidden(PeerError):
     """The address is private, special or not allowed; add it to HUTONG_FETCH_ALLOW if that is intended."""
 
     kind = "net.address_forbidden"
+
+
+class OutOfBounds(AddressForbidden):
+    """A test key looks at the domain that its applicant has proved, and nowhere else."""
+
+    kind = "net.out_of_bounds"
+    status = 403
+    blame = "caller"
 
 
 class HubError(HutongError):

@@ -34,10 +34,11 @@ def record_history(connection: Reading, id: str) -> Response:
     row = queries.by_id(connection, id)
     if row is None:
         raise NotFound(f"there is no record {id}")
-    return json({"items": _states(queries.states(connection, row)), "next": None})
+    return json({"items": states(queries.states(connection, row)), "next": None})
 
 
-def _states(rows: Sequence[Any]) -> list[dict[str, Any]]:
+def states(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """A record's states from its rows, the newest first, each with what differs from the one before it."""
     contents = [restore(bytes(row.document)) if row.live else {} for row in rows]
     differences = [_difference(old, new) for new, old in pairwise(contents)] + [None]
     return [_state(row, difference) for row, difference in zip(rows, differences, strict=True)]

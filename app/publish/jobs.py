@@ -2,20 +2,26 @@
 
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access.door import principal_of, public, requires
 from app.access.scopes import Scope
-from app.db import Database
+from app.clock import iso
+from app.db import Database, now
 from app.feeds import service as feeds
 from app.harvest import explain, look, remap
 from app.harvest import probe as probing
+from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
+from app.platforms import documents
+from app.platforms.credentials import domain_of_applicant
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest
-from app.web import Reading, database, json
+from app.settings import Settings
+from app.web import Config, Reading, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 
@@ -39,6 +45,7 @@ class Look(BaseModel):
     config: dict[str, Any] = {}
     mapping: dict[str, Any] | None = None
     records: int = Field(default=20, ge=1, le=1000)
+    attach: bool = False
 
 
 class NewMapping(BaseModel):
@@ -58,25 +65,52 @@ Running = Annotated[Engine, Depends(_engine)]
 Hub = Annotated[Database, Depends(database)]
 
 
+def _looking(engine: Running, base: Hub) -> Fetcher:
+    """The client of the hub; for a test key bound to the applicant's proved domain."""
+    with base.read() as connection:
+        bound = domain_of_applicant(connection)
+    return engine.fetcher if bound is None else engine.fetcher.within(bound)
+
+
+Eyes = Annotated[Fetcher, Depends(_looking)]
+
+
 @router.post("/probe", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def probe(engine: Running, body: Address) -> Response:
+def probe(eyes: Eyes, body: Address) -> Response:
     """Which connector fits an address, with evidence, and a mapping to begin with."""
-    return json(probing.probe(engine.fetcher, body.url))
+    return json(probing.probe(eyes, body.url))
 
 
 @router.post("/preview", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def preview(engine: Running, base: Hub, body: Look) -> Response:
+def preview(engine: Running, base: Hub, eyes: Eyes, body: Look) -> Response:
     """The first records as they would be stored, coverage by field and a score; nothing is stored."""
-    return json(look.preview(engine.fetcher, _subject(engine, base, body), body.records, engine.rules))
+    return json(look.preview(eyes, _subject(engine, base, eyes, body), body.records, engine.rules))
 
 
 @router.post("/validate", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def validate(engine: Running, base: Hub, body: Look) -> Response:
-    """A report grouped by rule, with counts and three examples each; nothing is stored."""
-    return json(look.validate(engine.fetcher, _subject(engine, base, body), body.records, engine.rules)[0])
+def validate(engine: Running, base: Hub, eyes: Eyes, config: Config, body: Look) -> Response:
+    """A report grouped by rule, with counts and three examples each; no record is stored.
+
+    With `attach` the report on a registered feed is kept with its platform's enrolment, as the hub's own work.
+    """
+    if body.attach and body.feed is None:
+        raise BadRequest("`attach` keeps the report on a registered feed: name it in `feed`")
+    report = look.validate(eyes, _subject(engine, base, eyes, body), body.records, engine.rules)[0]
+    return json({**report, "document": _attached(base, config, body.feed, report)} if body.attach else report)
 
 
-def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
+def _attached(base: Database, config: Settings, reference: Any, report: dict[str, Any]) -> str:
+    with base.write() as connection:
+        feed = feeds.by_id(connection, reference)
+        told = {"feed": f"{feed['platform']}/{feed['key']}", "connector": feed["connector"], "config": feed["config"]}
+        content = orjson.dumps({**told, "at": iso(now(connection)), "report": report}, option=orjson.OPT_INDENT_2)
+        kept = documents.keep(
+            connection, config.documents, feed["platform"], documents.VALIDATION, "validation.json", content, by_hub=True
+        )  # fmt: skip
+    return str(kept["sha256"])
+
+
+def _subject(engine: Engine, base: Database, eyes: Fetcher, body: Look) -> look.Subject:
     if (body.feed is not None) + (body.url is not None) + (body.connector is not None) != 1:
         raise BadRequest("exactly one of `feed`, `url` and `connector` says what to look at")
     if body.mapping is not None:
@@ -86,7 +120,7 @@ def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
             return look.registered(connection, engine.ring, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
-    found = probing.proposed(engine.fetcher, str(body.url))
+    found = probing.proposed(eyes, str(body.url))
     return found._replace(mapping=body.mapping or found.mapping)
 
 

@@ -19,7 +19,7 @@ from app.monitor import status as monitor
 from app.platforms import service as platforms
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, NotFound
-from app.web import Config, Reading, Tx, json, seal, unseal
+from app.web import Config, Reading, Tx, json, packed, seal, unseal
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -33,6 +33,13 @@ class NewPlatform(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     region: str | None = Field(default=None, pattern=r"^\d{6}$")
     parent: str | None = None
+
+
+class Why(BaseModel):
+    """The reason of a suspension, told to the platform."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(default="", max_length=2000)
 
 
 class NewFeed(BaseModel):
@@ -94,12 +101,12 @@ def show_feed(connection: Reading, feed_id: int) -> Response:
 
 
 @router.post("/feeds/{feed_id}/{state}", dependencies=[requires(Scope.FEEDS_MANAGE)])
-def move_feed(connection: Tx, feed_id: int, state: str) -> Response:
-    """`pause`, `resume` or `retire`."""
-    states = {"pause": "paused", "resume": "active", "retire": "retired"}
+def move_feed(connection: Tx, feed_id: int, state: str, body: Why | None = None) -> Response:
+    """`pause`, `resume` or `retire`; `suspend` is the operator's, and so is `resume` after it."""
+    states = {"pause": "paused", "resume": "active", "retire": "retired", "suspend": "suspended"}
     if state not in states:
-        raise NotFound("a feed can be paused (pause), resumed (resume) or retired (retire)")
-    feeds.transition(connection, feed_id, states[state])
+        raise NotFound("a feed can be paused (pause), resumed (resume), retired (retire) or suspended (suspend)")
+    feeds.transition(connection, feed_id, states[state], body.reason if body else "")
     return json({"id": feed_id, "state": states[state]})
 
 
@@ -266,9 +273,9 @@ def stats(connection: Reading) -> Response:
 
 
 @router.get("/status", dependencies=[requires(Scope.OPS_READ)])
-def show_status(connection: Reading) -> Response:
+def show_status(request: Request, connection: Reading) -> Response:
     """The wall for programs: every feed with its word, groups by level and province, the figures."""
-    return json(monitor.document(connection))
+    return packed(request, json(monitor.document(connection)))
 
 
 def _before(secret: bytes, kind: str, cursor: str) -> int | None:

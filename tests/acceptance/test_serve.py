@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +19,10 @@ from sqlalchemy import select
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
-from app.feeds import leases
+from app.feeds import leases, service
 from app.feeds.tables import feed as feed_table
 from app.harvest.runs import runs
+from app.harvest.worker import Worker
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
@@ -130,6 +132,34 @@ def test_a_waiting_reader_does_not_keep_the_hub_from_ending(sqlite: Database, tm
             reader.sendall(b"GET /ix/v1/all/changes?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
             time.sleep(0.3)
             assert _ended(process) == 0
+
+
+def test_a_feed_claimed_while_the_worker_is_told_to_stop_is_handed_over_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(database)
+    hub.feed("oai-pmh", {"base_url": "http://127.0.0.1:9/oai"})
+    with hub.engine() as engine:
+        worker = Worker(engine, concurrency=1)
+        looked = threading.Event()
+        held = service.by_id
+
+        def told_to_stop(*asked: Any) -> Any:
+            # Between the claim and its commit: `stop` sees nothing that is held and could hand it over.
+            stopping.start()
+            assert worker.stopping.wait(10)
+            looked.set()
+            return held(*asked)
+
+        stopping = threading.Thread(target=worker.stop)
+        monkeypatch.setattr("app.harvest.worker.service.by_id", told_to_stop)
+        worker.start()
+        assert looked.wait(10)
+        stopping.join(20)
+    with database.read() as connection:
+        row = connection.execute(select(feed_table.c.lease_owner, feed_table.c.lease_until, feed_table.c.fence)).one()
+    assert (row.lease_owner, row.lease_until) == (None, 0)
+    assert row.fence == 2, "it was claimed, and then given back"
 
 
 def test_a_feed_that_was_handed_over_is_lost_to_its_old_holder_only(database: Database) -> None:

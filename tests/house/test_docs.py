@@ -4,8 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from app.cli import app as cli
 from app.harvest.discovery import kinds
 from app.settings import Settings
 from connectors import __path__ as connector_path
@@ -83,3 +88,17 @@ def test_each_connector_is_one_file_of_one_kind() -> None:
 def test_each_connector_has_its_page() -> None:
     text = (ROOT / "docs" / "connectors.md").read_text()
     assert [name for name in kinds() if f"`{name}`" not in text] == []
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in _commands(typer.main.get_command(cli), "hutong") if f"`{name}`" not in text] == []
+
+
+def _commands(command: Any, name: str) -> Iterator[str]:
+    """The whole names of a command and of those below it that do something."""
+    below = getattr(command, "commands", {})
+    if not below or command.invoke_without_command:
+        yield name
+    for word, part in below.items():
+        yield from _commands(part, f"{name} {word}")

@@ -4,14 +4,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.access import keys
 from app.catalogue.queries import tallies
+from app.console.pages.feed_actions import offers
 from app.db import now
 from app.feeds import leases
 from app.feeds import service as feeds
 from app.harvest import queries, runs
 from app.harvest.discovery import kinds
 from app.harvest.runs import day_of
-from app.monitor import days, status
+from app.monitor import days, objectives, status
 from app.platforms import service as platforms
 from app.protocol.errors import NotFound
 
@@ -20,11 +22,11 @@ SECRETS = ("token", "password", "secret", "key", "credential", "authorization")
 
 
 def platform(connection: Connection, code: str) -> dict[str, Any]:
-    """Identity, feeds, 28 days, trend, latest runs, open refusals."""
+    """Identity, keys, feeds with what was agreed of their freshness, 28 days, trend, latest runs, open refusals."""
     found = platforms.by_code(connection, code)
     members = status.standings(connection, code)
     ids = [one.feed for one in members]
-    today = day_of(now(connection))
+    today, promised = day_of(now(connection)), objectives.objectives(connection, ids)
     return {
         "platform": found,
         "group": status.group(code, members),
@@ -35,6 +37,9 @@ def platform(connection: Connection, code: str) -> dict[str, Any]:
         "runs": sorted((run for id in ids[:20] for run in runs.runs(connection, id, 8)), key=lambda r: -r["run"])[:12],
         "refused": [row for id in ids[:20] for row in queries.by_rule(connection, feed_id=id)][:12],
         "names": {one.feed: one for one in members},
+        "keys": keys.keys(connection, code),
+        "objectives": [promised[id] for id in ids[:20]],
+        "at": now(connection),
     }
 
 
@@ -58,6 +63,8 @@ def feed(connection: Connection, feed_id: int) -> dict[str, Any]:
         "trend": trend(days.totals(connection, today, DAYS, [found["id"]]), today),
         "runs": runs.runs(connection, found["id"], 15),
         "refused": queries.by_rule(connection, feed_id=found["id"]),
+        "offers": offers(connection, found),
+        "objective": objectives.of_feed(connection, found["id"]),
     }
 
 

@@ -19,6 +19,7 @@ from app.settings import Settings
 
 ROWS = 20
 FACETS = ("stage", "grade", "subject", "edition", "type", "language", "platform")
+TOLD = ("subject", "grade", "edition", "volume", "type")  # of a hit, in words
 OFFERED = 12  # values a facet shows; the rest is reached by narrowing another
 
 
@@ -63,13 +64,22 @@ def search(connection: Connection, query: Search, lang: str) -> dict[str, Any]:
     return {
         "query": query,
         "chosen": [(name, code, label(name, code, lang, names)) for name, code in chosen.items()],
-        "hits": [{"row": row, "record": fields(restore(bytes(row.document)))} for row in hits.rows],
+        "hits": [_hit(row, lang) for row in hits.rows],
         "facets": _facets(hits.counts, chosen, lang, names),
         "exact": hits.exact,
         "count": _count(hits.counts, chosen, bool(query.q.strip())),
         "next": hits.before,
         "names": names,
     }
+
+
+def _hit(row: Any, lang: str) -> dict[str, Any]:
+    """A row of the list: its record, what it is in words (subject, grade, edition, type), and under which licence."""
+    content = restore(bytes(row.document))
+    coded = [text for kind, values in _facts(content, lang) if kind in TOLD for _, text in values[:3]]
+    rights = content.get("rights") or {}
+    licence = rights.get("statement") or rights.get("licence_uri") or ""
+    return {"row": row, "record": fields(content), "coded": coded, "licence": licence}
 
 
 def atom(connection: Connection, query: Search, asked: str, settings: Settings) -> bytes:
@@ -129,12 +139,13 @@ def record(connection: Connection, id: str, public_url: str, lang: str) -> tuple
         "path": row.path.split(),
         "flags": row.flags.split(),
         "data": jsonld.script(jsonld.render(content, base=public_url)),
-        "run": _run(connection, row.run_id),
+        "run": known_run(connection, row.run_id),
     }
     return context, 200 if row.live else 410
 
 
-def _run(connection: Connection, run_id: int) -> int | None:
+def known_run(connection: Connection, run_id: int) -> int | None:
+    """A run's number where the run is still kept."""
     try:
         return int(runs.by_id(connection, run_id)["run"])
     except NotFound:

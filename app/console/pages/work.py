@@ -1,4 +1,4 @@
-"""Runs, quarantine and held removals."""
+"""Runs and quarantine."""
 
 from typing import Any
 
@@ -6,14 +6,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
 from app.clock import now as clock_now
-from app.console.formats import day_number
-from app.console.pages.records import fields
+from app.console.formats import day_number, pictures
 from app.feeds import service as feeds
 from app.harvest import inspection, queries, runs
-from app.harvest.tables import COUNTS
+from app.harvest.discovery import kinds
+from app.harvest.tables import ANSWERS, COUNTS
 from app.monitor.problems import problems
 from app.platforms import service as platforms
-from app.protocol.record import restore
 from app.protocol.words import Job, RunStatus
 
 ROWS = 50
@@ -27,12 +26,21 @@ ICONS = {
     "held": "held",
     "duplicate": "new",
 }
+ANSWER_ICONS = {
+    "answered": "ok",
+    "redirected": "run",
+    "refused": "fail",
+    "broken": "fail",
+    "throttled": "late",
+    "silent": "fail",
+}
 
 
 class RunFilter(BaseModel):
     """What the list of runs can be narrowed by; `before` goes on to older ones."""
 
     feed: int | None = None
+    platform: str = Field(default="", max_length=16)
     status: str = ""
     job: str = ""
     day: str = ""
@@ -48,7 +56,7 @@ def names(connection: Connection) -> dict[int, dict[str, Any]]:
 def run_list(connection: Connection, query: RunFilter) -> dict[str, Any]:
     """The latest runs first."""
     found = queries.listed(
-        connection, feed_id=query.feed, status=query.status, job=query.job, day=day_number(query.day),
+        connection, feed_id=query.feed, platform=query.platform, status=query.status, job=query.job, day=day_number(query.day),
         before=query.before, limit=ROWS + 1,
     )  # fmt: skip
     more = found[ROWS - 1]["run"] if len(found) > ROWS else None
@@ -76,33 +84,8 @@ def run(connection: Connection, run_id: int) -> dict[str, Any]:
         "earlier": earlier,
         "refused": queries.refused_in(connection, found["feed"], run_id),
         "held": held,
-        "seen_label": COUNTS,
+        "answers": [(name, found["answers"][name], ANSWER_ICONS[name]) for name in ANSWERS],
     }
-
-
-def held_list(connection: Connection) -> dict[str, Any]:
-    """What waits for a person, and what was decided lately."""
-    return {
-        "waiting": runs.waiting(connection),
-        "decided": queries.decisions(connection, 20),
-        "names": names(connection),
-    }
-
-
-def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
-    """One held set: why, how much of the feed, a sample."""
-    found = queries.held_change(connection, held_id)
-    sample = [
-        {
-            "id": row.id,
-            "record": fields(restore(bytes(row.document))),
-            "modified_at": row.modified_at,
-            "cause": row.cause,
-        }
-        for row in queries.held_sample(connection, held_id)
-    ]
-    feed = feeds.by_id(connection, found["feed_id"])
-    return {"held": found, "sample": sample, "feed": feed, "platform": platforms.by_code(connection, feed["platform"])}
 
 
 class RefusalFilter(BaseModel):
@@ -138,7 +121,8 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
         "feed": feed,
         "platform": platforms.by_code(connection, feed["platform"]),
         "looked": looked,
-        "visible": pictures,
+        "native": kinds()[feed["connector"]].native,
+        "waiting": sum(group["n"] for group in queries.by_rule(connection, row["rule"], row["feed_id"])),
         "shown": excerpt(bytes(row["raw"]), row),
         "problem": problems().get(row["rule"]),
         "fields": differences(looked.understood or {}, looked.earlier),
@@ -160,11 +144,6 @@ def excerpt(raw: bytes, row: dict[str, Any]) -> dict[str, Any]:
 def visible(raw: bytes) -> str:
     """Bytes as text in which nothing hides: control characters as their pictures, what is no UTF-8 as `\\xff`."""
     return pictures(raw.decode("utf-8", "backslashreplace"))
-
-
-def pictures(text: str) -> str:
-    """Text with its control characters as pictures (U+2400 and on)."""
-    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else "␡" if c == "\x7f" else c for c in text)
 
 
 def differences(now: dict[str, Any], earlier: dict[str, Any] | None) -> list[tuple[str, Any, Any, bool]]:

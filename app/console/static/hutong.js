@@ -5,7 +5,7 @@
   const PAUSE = 3000, POLL = 15000;
   let last = 0, planned = 0, known = null, failures = 0, timer = 0;
   const live = () => document.querySelector("main[data-live]");
-  const busy = () => document.hidden || document.activeElement?.closest("main form") || String(getSelection()).length > 0;
+  const busy = () => document.hidden || document.activeElement?.closest("main form") || String(getSelection()).length > 0 || document.querySelector("main details[open] form");
 
   function refresh() {
     planned = 0;

@@ -27,8 +27,10 @@ from app.harvest import brake
 from app.harvest.tables import held, run
 from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
+from app.monitor.incidents import reconcile
 from app.platforms import service as platforms
 from tests.app.access.desk import PASSWORD, Desk, desk
+from tests.app.platforms.office import Applicant, application
 
 RING = Keyring([b"test"])
 DAY = 86_400_000_000
@@ -238,6 +240,11 @@ def _everything(hub: Desk) -> None:
     feed = staff.post(
         "/api/v1/feeds", json=body | {"config": {"base_url": "https://e.example", "api_key": "s"}}
     ).json()["id"]
+    staff.post(f"/feeds/{feed}/do/harvest", data={"why": "new server"})
+    staff.post("/alerts/routes", data={"name": "duty", "kind": "mail", "to": "duty@example.edu.cn"})
+    with hub.database.write() as connection:
+        reconcile(connection, [Cause("disk", Rule.DISK, "hub", "little is left")])
+    staff.post("/alerts/1/ack", data={"why": "a larger one is ordered"})
     staff.post(f"/api/v1/feeds/{feed}/pause")
     files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
     shelf = staff.post("/api/v1/feeds", json=files).json()["id"]
@@ -258,6 +265,9 @@ def _everything(hub: Desk) -> None:
         }
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
+    _enrolled(hub, staff, hub.key_client(key))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
     desk = {"url": "https://bot.example/send?key=s", "name": "duty", "kind": "wecom"}
     route = staff.post("/api/v1/alert-routes", json=desk).json()["id"]
     staff.post(f"/api/v1/alert-routes/{route}/pause")
@@ -274,6 +284,22 @@ def _everything(hub: Desk) -> None:
     staff.post("/api/v1/me/password", json={"old": PASSWORD, "new": "velvet-lantern-rice-14"})
     admin.post("/api/v1/people/wang/disable")
     admin.post("/api/v1/logout")
+
+
+def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:
+    """Each kind of thing that enrolment notes; the domain is proved by a TXT record."""
+    hub.platform("E-110000-01")
+    vendor = Applicant(hub, application())
+    hub.app.state.texts = lambda _: [f"hutong-challenge={vendor.challenge}"]
+    vendor.post("proof", {"by": "dns"})
+    vendor.attach()
+    grading = {"level": 3, "filing": "44010043001-23001", "expires_on": "2099-06-30"}
+    platform.post("/api/v1/platforms/P-440000-01/grading", json=grading)
+    staff.post("/api/v1/platforms/P-440000-01/line", json={"parent": None, "reason": "test"})
+    staff.post("/api/v1/choices", json={"platform": "E-110000-01", "region": "440000"})
+    body = {"title": "t", "body": "b", "platforms": ["P-440000-01"]}
+    notice = staff.post("/api/v1/notices", json=body).json()["id"]
+    platform.post(f"/api/v1/notices/{notice}/acknowledge", json={"platform": "P-440000-01"})
 
 
 def test_every_kind_of_act_is_noted_with_who_from_where_and_what(hub: Desk) -> None:

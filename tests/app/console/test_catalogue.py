@@ -8,28 +8,44 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
-from app.console import page
+from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
+from app.console.pages import feed_actions, platform_actions
 from app.console.pages.records import FACETS
-from app.harvest.tables import COUNTS
+from app.harvest import explain
+from app.harvest.tables import ANSWERS, COUNTS
+from app.harvest.totals import BLAMES
+from app.monitor.board import Kind, Word
+from app.monitor.causes import Rule
+from app.monitor.courier import KINDS
 from app.monitor.days import Outcome
+from app.monitor.digest import Act
+from app.monitor.objectives import Standing
 from app.monitor.states import State
 from app.protocol.words import LEVELS, Job, RunStatus
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 # Keys that are put together from data: each prefix with all values that may follow it.
 OPEN = {
-    "nav.": [key for key, _ in page.NAVIGATION], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
+    "nav.": [key for key, _ in (*page.NAVIGATION, *page.EVERYBODY)], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "rejected"], "removal.": ["absent", "explicit"],
+    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit"],
+    "act.": feed_actions.ACTIONS, "act_does.": feed_actions.ACTIONS, "answer.": ANSWERS, "mapping_source.": crosswalk.SOURCES,
+    "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
+    "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
+    "how.": ["default", "kept from the connector", explain.BY_TEXT, explain.LOST],
+    "alerts_shown.": ["open", "resolved", "all"], "alert_kind.": KINDS, "alert_when.": list(Rule), "blame.": BLAMES,
+    "promise_standing.": list(Standing), "key_state.": ["live", "suspended", "expired", "revoked"],
+    "platform_act.": list(platform_actions.STATES), "platform_act_does.": list(platform_actions.STATES),
+    "open_state.": list(Word), "open_incident.": list(Kind), "digest_act.": list(Act), "rule_name.": list(Rule),
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
-NAMES_OF_FORMATS = {"JSON", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
+NAMES_OF_FORMATS = {"JSON", "CSV", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
 
 
 def _trees() -> Iterator[tuple[str, nodes.Template]]:
-    for file in sorted(TEMPLATES.glob("*.html")):
+    for file in sorted(TEMPLATES.iterdir()):
         yield file.name, Environment(autoescape=True).parse(file.read_text())
 
 
@@ -71,7 +87,7 @@ def test_languages_have_the_same_keys_and_places(lang: str) -> None:
 
 def test_templates_hold_no_words_of_their_own() -> None:
     loose = {}
-    for file in sorted(TEMPLATES.glob("*.html")):
+    for file in sorted(TEMPLATES.iterdir()):
         text = re.sub(r"\{#.*?#\}|\{%.*?%\}", "", file.read_text(), flags=re.DOTALL)
         text = re.sub(r"\{\{.*?\}\}", "§", text, flags=re.DOTALL)
         spoken = " ".join(re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*)"', text))

@@ -114,7 +114,7 @@ def test_a_refused_entry_shows_where_its_bytes_break(hub: Served) -> None:
 
 def test_actions_are_shown_but_closed_to_those_who_are_not_signed_in(hub: Served) -> None:
     tree = html.fromstring(_get(hub, "/held/1").content)
-    assert len(tree.xpath("//button[@disabled][@aria-describedby='why']")) == 2
+    assert len(tree.xpath("//button[@disabled][@aria-describedby='why']")) == 3
     assert tree.get_element_by_id("why").text_content().strip()
     assert httpx.post(f"{hub.url}/held/1/approve").status_code == 401
     key = {"authorization": f"Bearer {hub.key}"}

@@ -1,8 +1,8 @@
-"""Commands of monitoring: doctor, alerts, objectives; mounted by `app.cli`."""
+"""Commands of monitoring: status, doctor, alerts, objectives."""
 
 import sys
 from contextlib import closing
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -10,21 +10,21 @@ import typer
 from app.access.keyring import keyring
 from app.clock import iso
 from app.main import courier
-from app.monitor import alert_routes, alerts, doctor, incidents, objectives
+from app.monitor import alert_routes, alerts, doctor, incidents, objectives, status
 from app.monitor.courier import MailServer
 from app.protocol.errors import BadRequest
-from app.terminal import Json, opened, show
+from app.terminal import Json, opened, show, told
 
 commands, alerts_app, route_app = typer.Typer(), typer.Typer(), typer.Typer()
 alerts_app.add_typer(route_app, name="route", help="who is told")
-_FIGURES = ("figure", "value")
 
 
-def _told(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(orjson.dumps(found, default=str).decode())
-    else:
-        show([{"figure": name, "value": value} for name, value in found.items()], _FIGURES, False)
+@commands.command("status")
+def status_list(as_json: Json = False) -> None:
+    """Every feed in one word, the worst first."""
+    _, database = opened()
+    with database.read() as connection:
+        show(status.feeds_status(connection), ("feed", "platform", "name", "state", "records", "lag_s"), as_json)
 
 
 @commands.command("doctor")
@@ -63,7 +63,7 @@ def objective(
             found = objectives.agree(connection, feed, within, round(share * 10))
         else:
             found = objectives.default(connection, feed) if default else objectives.of_feed(connection, feed)
-    _told(found.plain(), as_json)
+    told(found.plain(), as_json)
 
 
 @alerts_app.command("list")
@@ -84,7 +84,7 @@ def incident_ack(incident: int, by: Annotated[str, typer.Option()], note: str = 
     _, database = opened()
     with closing(database), database.write() as connection:
         found = incidents.acknowledge(connection, incident, by, note)
-    _told(found, as_json)
+    told(found, as_json)
 
 
 @route_app.command("add")
@@ -108,7 +108,7 @@ def route_add(
             connection, keyring(settings), name=name, kind=kind, to=to or [], url=url, key=key, rules=rule or [],
             quiet=quiet,
         )  # fmt: skip
-    _told(found, as_json)
+    told(found, as_json)
 
 
 @route_app.command("list")
@@ -133,7 +133,7 @@ def _tested(route: int, as_json: Json = False) -> None:
     settings, database = opened()
     made = courier(settings)
     with closing(database), closing(made.fetcher):
-        _told(alerts.test(database, made, route), as_json)
+        told(alerts.test(database, made, route), as_json)
 
 
 alerts_app.command("test")(_tested)

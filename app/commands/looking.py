@@ -1,4 +1,4 @@
-"""Commands that look without storing, and those of mappings and rules: mounted by `app.cli`."""
+"""Commands that look without storing, and those of kinds, mappings and rules."""
 
 import csv
 import sys
@@ -11,19 +11,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.catalogue import queries
-from app.feeds import service as feeds
-from app.harvest import assess, explain, local, look, remap
+from app.harvest import assess, local, look
 from app.harvest import probe as probing
+from app.harvest.discovery import kinds
 from app.harvest.loop import Engine
 from app.main import engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest
-from app.protocol.record import restore
 from app.terminal import Json, document, opened, screen, show
 
-commands, feed_commands = typer.Typer(), typer.Typer()
+commands = typer.Typer()
 Configured = Annotated[str | None, typer.Option("--config", help="JSON or @FILE over what was found or registered")]
 Mapped = Annotated[str | None, typer.Option("--mapping", help="JSON or @FILE instead of the feed's own")]
 
@@ -140,49 +138,6 @@ def _report(report: dict[str, Any]) -> None:
     show([counts], tuple(counts), False)
 
 
-@feed_commands.command("remap")
-def feed_remap(
-    feed: str, mapping: Annotated[str, typer.Option(help="JSON or @FILE")], apply: bool = False, as_json: Json = False
-) -> None:
-    """Try a mapping on the kept bytes of a feed; --apply gives it to the feed. The source is not asked."""
-    settings, database = opened()
-    chosen = document(mapping)
-    if apply:
-        found = remap.apply(database, feed, chosen, settings.rules, settings.lease_s)
-    else:
-        with database.read() as connection:
-            row = feeds.by_id(connection, feed)
-        found = remap.trial(database, row, chosen, settings.rules)
-    print(orjson.dumps(found).decode()) if as_json else _printed(found)
-
-
-@commands.command("record")
-def record_show(
-    id: str, explained: Annotated[bool, typer.Option("--explain", help="where each field came from")] = False,
-    as_json: Json = False,
-) -> None:  # fmt: skip
-    """One record as stored, or where each of its fields came from."""
-    _, database = opened()
-    with database.read() as connection:
-        if explained:
-            found = explain.explain(connection, id)
-            print(orjson.dumps(found).decode()) if as_json else _origin(found)
-            return
-        row = queries.by_id(connection, id)
-    if row is None:
-        raise BadRequest(f"there is no record {id}")
-    _printed(restore(bytes(row.document)))
-
-
-def _origin(found: dict[str, Any]) -> None:
-    rows = [
-        {"field": item["field"], "value": str(item["value"])[:60], "how": item["how"],
-         "from": "\n".join(f"{place['path']} = {place['value'][:60]}" for place in item["from"])}
-        for item in found["fields"]
-    ]  # fmt: skip
-    show(rows, ("field", "value", "from", "how"), False)
-
-
 @commands.command("rules")
 def rules_list(
     markdown: Annotated[bool, typer.Option("--markdown", help="the page docs/rules.md")] = False, as_json: Json = False
@@ -198,3 +153,15 @@ def rules_list(
 def mapping_schema() -> None:
     """The JSON Schema of a mapping document."""
     _printed(crosswalk.schema())
+
+
+@commands.command("connectors")
+def connectors_list(name: str | None = None) -> None:
+    """The kinds, or the configuration schema of one."""
+    if name is None:
+        columns = ("name", "zh", "en")
+        show([dict(zip(columns, (n, k.title_zh, k.title_en), strict=True)) for n, k in kinds().items()], columns, False)
+        return
+    if name not in kinds():
+        raise BadRequest(f"there is no connector {name!r}; there are {', '.join(kinds())}")
+    _printed(kinds()[name].model_json_schema())
