@@ -1,5 +1,6 @@
 """Mounts the rooms: `create(settings)` is the whole hub as an ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,7 +42,7 @@ from app.platforms import duties, line_routes, proof
 from app.platforms import routes as enrolment
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
-from app.web import Answers, Reading, install, json
+from app.web import SLOTS, Answers, Reading, install, json
 
 # In the order in which an address is looked for; `/records/{id:path}` and its like come after what is more exact.
 ROOMS = (
@@ -152,6 +153,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    app.state.slots = asyncio.Semaphore(SLOTS)
     app.state.board = Board(database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))

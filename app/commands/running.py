@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.demo.show import show as show_demo
 from app.harvest.worker import Worker
 from app.main import chores, courier, create, engine
 from app.monitor.alerts import Watch
+from app.protocol.errors import BadRequest
 from app.settings import Settings
 from app.terminal import Json, opened, screen
 
@@ -40,8 +42,13 @@ def init() -> None:
 def serve(
     host: str = "127.0.0.1", port: int = 8000, workers: Annotated[int, typer.Option(min=1, max=64)] = 1,
     harvest: bool | None = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="certificate chain (PEM): serves https, TLS 1.2 and newer")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its key (PEM)")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="only clients with a certificate of this authority")] = None,
 ) -> None:  # fmt: skip
     """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca and not tls_cert):
+        raise BadRequest("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     settings, database = opened()
     schema.upgrade(database)
     database.close()
@@ -52,7 +59,9 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has ended
     uvicorn.run(
         "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S,
+        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S, ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key, ssl_ca_certs=str(tls_client_ca) if tls_client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls_client_ca else ssl.CERT_NONE,
     )  # fmt: skip
 
 

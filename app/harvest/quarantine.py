@@ -10,7 +10,7 @@ from app.access.quotas import STANDARD
 from app.admission import service as admission
 from app.catalogue import service
 from app.db import Database, now
-from app.harvest import runs
+from app.harvest import owners, runs
 from app.harvest.prepare import Source, prepared, reading, stamp
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
@@ -113,12 +113,16 @@ def _replay(
     again = reading(source).connector.again
     entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
     batch = prepared(source, entries, context)
-    refused = {place for place, _ in batch.refused}
-    done = [row.id for place, row in enumerate(rows) if place not in refused]
+    raws = batch.raws(entries)
     native = reading(source).connector.native
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
-        kept = admission.Kept(batch.raws(entries), context)
+        batch, passed = owners.screened(connection, feed, batch)
+        kept = admission.Kept(raws, context)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
+        refused = {place for place, _ in batch.refused}
+        done = [row.id for place, row in enumerate(rows) if place not in refused]
         connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
-        runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)
+        counts = runs.figures(outcome)
+        counts["unchanged"] += passed
+        runs.count(connection, run_id, **counts, rejected=len(batch.refused), pages=1)

@@ -10,7 +10,7 @@ from app.admission import service as admission
 from app.catalogue import digests, service
 from app.feeds import leases
 from app.feeds.tables import feed
-from app.harvest import brake, quarantine, runs
+from app.harvest import brake, owners, quarantine, runs
 from app.harvest.pages import Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
@@ -33,6 +33,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+        batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         if outcome.created:
             _bound(connection, run)
@@ -40,7 +41,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
         counts = runs.figures(outcome)
-        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted
+        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
         counts |= {"rejected": len(refused), "held": outcome.held + deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
