@@ -36,18 +36,21 @@ _RUN: Final = re.compile(
 )
 _GAP: Final = re.compile(rf"(?:[^\w{_marks()}{_PRIVATE}]|_)+")
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
+_SURROGATES: Final = f"{chr(0xD800)}-{chr(0xDFFF)}"
 _SPACE: Final = re.compile("[\n\t\r\u200b\u202f]")
 # Controls, surrogates, and what is not seen: variation selectors, joiners, direction marks, the vowel separator.
-_UNSEEN: Final = re.compile(
-    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\ud800-\udfff\U000e0100-\U000e01ef]"
+_UNSEEN_SIGNS: Final = (
+    "\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f"
+    f"\ufe00-\ufe0f\ufeff{_SURROGATES}\U000e0100-\U000e01ef"
 )
+_UNSEEN: Final = re.compile(f"[{_UNSEEN_SIGNS}]")
+_SPACE_OR_UNSEEN: Final = re.compile(f"[\n\t\r\u200b\u202f{_UNSEEN_SIGNS}]")
 _HAN: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(p + 0xFFFE)}{chr(p + 0xFFFF)}" for p in range(0, 1 << 20, 65536)
 )
 _REFUSED: Final = re.compile(
-    f"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}\U0010fffe\U0010ffff]",
+    f"[\0-\x08\x0b-\x1f\x7f-\x9f{_SURROGATES}{_NONCHARACTERS}\U0010fffe\U0010ffff]",
 )
 
 
@@ -85,7 +88,8 @@ def fold(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.lower()
-    text = _UNSEEN.sub("", _SPACE.sub(" ", text))
+    if _SPACE_OR_UNSEEN.search(text):
+        text = _UNSEEN.sub("", _SPACE.sub(" ", text))
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)
     if _HAN.search(text):
