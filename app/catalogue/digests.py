@@ -74,7 +74,7 @@ def _stored(connection: Connection, scope: str, prefixes: Sequence[str]) -> dict
     table = digest_bucket.c
     query = select(table.prefix, table.n, table.sum)
     query = query.where(table.scope == scope, among(connection, table.prefix, prefixes))
-    return {prefix: (n, total) for prefix, n, total in connection.execute(query)}
+    return {prefix: (n, total) for prefix, n, total in connection.execute(query).all()}
 
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:

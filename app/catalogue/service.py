@@ -96,8 +96,10 @@ _MOMENT = moment.insert()
 
 def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Stored rows by id (without documents), by the unique index."""
+    if not ids:
+        return {}
     query = select(*_KNOWN).where(among(connection, record.c.id, ids))
-    return {row.id: row for row in connection.execute(query)}
+    return {row.id: row for row in connection.execute(query).all()}
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
@@ -117,9 +119,8 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         old: Any = stored.get(id)
         verdict = _judge(arrival, old, origin)
         if verdict in ("created", "changed"):
-            changes.append(
-                _Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text))
-            )
+            words = index_tokens(arrival.record.text) if arrival.tokens is None else arrival.tokens
+            changes.append(_Change(_row(arrival, old, origin), old, words))
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
@@ -196,15 +197,16 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
     if not changes:
         return
     _number(connection, [change.row for change in changes if change.old is None])
-    rows = [
-        {"pk": c.row["pk"], "text": c.text, "terms": f"{c.row['terms']} platform={c.row['platform']}".strip()}
-        for c in changes
-    ]
+    rows = [{"pk": row["pk"], "text": words, "terms": _found_by(row)} for row, _, words in changes]
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
     _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
+
+
+def _found_by(row: dict[str, Any]) -> str:
+    return f"{row['terms']} platform={row['platform']}".strip()
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:

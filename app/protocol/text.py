@@ -8,6 +8,7 @@ Tokens hold letters, digits and marks only, so that neither database splits them
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -15,7 +16,9 @@ from opencc import OpenCC
 
 # Longer words are cut, in the index and in the query alike: PostgreSQL refuses a lexeme above 2,046 bytes.
 WORD_LIMIT: Final = 64
-SHORT: Final = 16
+SHORT: Final = 16  # characters; longer words are not kept
+KNOWN: Final = 65_536
+_BETWEEN: Final = "\u2028"  # the line separator, which folding leaves
 
 
 def _marks() -> str:
@@ -99,25 +102,50 @@ def fold(text: str) -> str:
 
 def index_tokens(text: str) -> str:
     """The text as the tokens that are indexed, separated by single blanks: `三年級 Math` -> `三年 年级 级 math`."""
-    chunks = [
-        _short_tokens(chunk) if len(chunk) <= SHORT else _tokens(chunk) for chunk in text.replace("\n", " ").split(" ")
+    return tokens_of([text])[0]
+
+
+def tokens_of(texts: Sequence[str]) -> list[str]:
+    """The index tokens of each text. A blank or a line's end ends every token, so words are looked up one by one.
+
+    Subjects, grades, names and the words of a language come again and again; what is new is folded in one go.
+    """
+    global _known
+    known, new = _known, dict[str, str]()
+    split = [text.replace("\n", " ").split(" ") for text in texts]
+    for chunks in split:
+        for chunk in chunks:
+            if chunk not in known and chunk not in new:
+                new[chunk] = ""
+    for chunk, folded in zip(new, _folded(list(new)), strict=True):
+        new[chunk] = _tokens(folded)
+    made = [
+        " ".join([words for chunk in chunks if (words := known[chunk] if chunk in known else new[chunk])])
+        for chunks in split
     ]
-    return " ".join([tokens for tokens in chunks if tokens])
+    if len(known) + len(new) > KNOWN:
+        _known = known = {}  # a new one: another thread may be reading the old one
+    known.update({chunk: words for chunk, words in new.items() if len(chunk) <= SHORT})
+    return made
 
 
-def _tokens(chunk: str) -> str:
+_known: dict[str, str] = {}
+
+
+def _folded(chunks: list[str]) -> list[str]:
+    """Each chunk folded; one call for all, because neither a fold nor a phrase of OpenCC goes across a line's end."""
+    folded = fold(_BETWEEN.join(chunks)).split(_BETWEEN)
+    return folded if len(folded) == len(chunks) else [fold(chunk) for chunk in chunks]
+
+
+def _tokens(folded: str) -> str:
     tokens: list[str] = []
-    for number, part in enumerate(_RUN.split(fold(chunk))):
+    for number, part in enumerate(_RUN.split(folded)):
         if number % 2:  # split gives what is between runs at even places, runs at odd ones
             tokens += [part[at : at + 2] for at in range(len(part))]
         elif part:
             tokens += _words(part)
     return " ".join(tokens)
-
-
-# A blank ends every token, so words can be looked up one by one: subjects, grades, names and the words of a language
-# come again and again.
-_short_tokens = lru_cache(maxsize=65_536)(_tokens)
 
 
 def _words(text: str) -> list[str]:
