@@ -33,7 +33,9 @@ def compile(sources: Path, into: Path, level: str = "3") -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         config = work / "mypy.ini"
-        config.write_text(f"[mypy]\nmypy_path = {sources}\nignore_missing_imports = True\ncache_dir = {work}\n")
+        config.write_text(
+            f"[mypy]\nmypy_path = {sources}\nfollow_imports = skip\nignore_missing_imports = True\ncache_dir = {work}\n"
+        )
         options = ["--config-file", str(config)]
         paths = [str(sources / module) for module in MODULES]
         extensions = mypycify(

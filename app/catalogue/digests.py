@@ -5,12 +5,13 @@ A scope's row with the empty prefix is its root, so that two catalogues can be c
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from app.catalogue.tables import digest_bucket
-from app.db import among, load
+from app.db import among_bound, load, many
 from app.protocol.canonical import MODULUS, root
 
 # Hex digits: 65,536 buckets of the whole catalogue, 256 of a feed.
@@ -71,10 +72,16 @@ def _write(connection: Connection, moved: Mapping[str, Sums]) -> None:
 
 
 def _stored(connection: Connection, scope: str, prefixes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    values = {"named": scope, "many": many(connection, prefixes)}
+    found = connection.execute(_buckets(connection.dialect.name), values)
+    return {prefix: (n, total) for prefix, n, total in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _buckets(dialect: str) -> Select[Any]:
     table = digest_bucket.c
     query = select(table.prefix, table.n, table.sum)
-    query = query.where(table.scope == scope, among(connection, table.prefix, prefixes))
-    return {prefix: (n, total) for prefix, n, total in connection.execute(query).all()}
+    return query.where(table.scope == bindparam("named"), among_bound(dialect, table.prefix))
 
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:

@@ -7,14 +7,15 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
-from app.db import among, load, now, upsert
+from app.db import among, among_bound, load, many, now, upsert
 from app.protocol.canonical import element
 from app.protocol.record import Prepared
 from app.protocol.text import index_tokens
@@ -98,8 +99,13 @@ def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Stored rows by id (without documents), by the unique index."""
     if not ids:
         return {}
-    query = select(*_KNOWN).where(among(connection, record.c.id, ids))
-    return {row.id: row for row in connection.execute(query).all()}
+    found = connection.execute(_known_by(connection.dialect.name), {"many": many(connection, ids)})
+    return {row.id: row for row in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _known_by(dialect: str) -> Select[Any]:
+    return select(*_KNOWN).where(among_bound(dialect, record.c.id))
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
@@ -299,10 +305,14 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
         for term in _counted(*kind):
             counted[term] += by
     terms = sorted(term for term, by in counted.items() if by)
-    stored = dict(
-        connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all()
-    )
+    found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
+    stored: dict[str, int] = {term: n for term, n in found.all()}
     load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+
+
+@lru_cache(maxsize=2)
+def _tallied(dialect: str) -> Select[Any]:
+    return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
 
 
 def _counted(terms: str, platform: str, feed_id: int) -> list[str]:

@@ -17,7 +17,6 @@ from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault
 from app.protocol.record import Prepared
 
-
 # What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
 _Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]]]
 
