@@ -7,6 +7,7 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -138,7 +139,12 @@ def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns:
 
 def insert_missing(connection: Connection, table: Any) -> Any:
     """`INSERT ... ON CONFLICT DO NOTHING`, for executemany with a list of rows."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return _insert_missing(connection.dialect.name, table)
+
+
+@lru_cache(maxsize=64)
+def _insert_missing(dialect: str, table: Any) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()
 
 

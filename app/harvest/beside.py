@@ -78,7 +78,7 @@ def _prepared(source: Source, packed: list[tuple[Any, ...]], context: bytes) -> 
 
 def _unpacked(packed: _Packed) -> Batch:
     size = len(Prepared._fields) - 1
-    arrivals = [Arrival(Prepared(*fields[:size], ""), *fields[size:]) for fields in packed[0]]
+    arrivals = [Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in packed[0]]
     return Batch(arrivals, packed[1])
 
 
