@@ -7,12 +7,26 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create_engine, event, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -137,7 +151,12 @@ def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns:
 
 def insert_missing(connection: Connection, table: Any) -> Any:
     """`INSERT ... ON CONFLICT DO NOTHING`, for executemany with a list of rows."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return _insert_missing(connection.dialect.name, table)
+
+
+@lru_cache(maxsize=64)
+def _insert_missing(dialect: str, table: Any) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()
 
 
@@ -178,10 +197,28 @@ def _conflict(columns: Sequence[str], keys: Sequence[str]) -> str:
 
 def among(connection: Connection, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     """`column IN values` with one bound value however many there are; found through the column's index."""
-    if connection.dialect.name == "sqlite":
-        each = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    dialect = connection.dialect.name
+    return _among(dialect, column, literal(many(connection, values), _type(dialect, column)))
+
+
+def among_bound(dialect: str, column: Any) -> ColumnElement[bool]:
+    """The same for a statement that is made once: its values are bound as `many`, by `many(connection, values)`."""
+    return _among(dialect, column, bindparam("many", type_=_type(dialect, column)))
+
+
+def many(connection: Connection, values: Sequence[Any]) -> Any:
+    """Values as one bound value for `among_bound`."""
+    return orjson.dumps(list(values)).decode() if connection.dialect.name == "sqlite" else list(values)
+
+
+def _type(dialect: str, column: Any) -> Any:
+    return String() if dialect == "sqlite" else postgresql.ARRAY(column.type)
+
+
+def _among(dialect: str, column: Any, bound: Any) -> ColumnElement[bool]:
+    if dialect == "sqlite":
+        each = func.json_each(bound).table_valued("value")
         found: ColumnElement[bool] = column.in_(select(each.c.value))
         return found
-    listed = literal(list(values), postgresql.ARRAY(column.type))
-    same: ColumnElement[bool] = column == any_(listed)
+    same: ColumnElement[bool] = column == any_(bound)
     return same

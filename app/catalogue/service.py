@@ -7,14 +7,15 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
-from app.db import among, load, now, upsert
+from app.db import among, among_bound, load, many, now, upsert
 from app.protocol.canonical import canonical, element
 from app.protocol.record import Prepared
 from app.protocol.text import index_tokens
@@ -99,8 +100,15 @@ _MOMENT = moment.insert()
 
 def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Stored rows by id (without documents), by the unique index."""
-    query = select(*_KNOWN).where(among(connection, record.c.id, ids))
-    return {row.id: row for row in connection.execute(query)}
+    if not ids:
+        return {}
+    found = connection.execute(_known_by(connection.dialect.name), {"many": many(connection, ids)})
+    return {row.id: row for row in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _known_by(dialect: str) -> Select[Any]:
+    return select(*_KNOWN).where(among_bound(dialect, record.c.id))
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
@@ -114,9 +122,8 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         old: Any = stored.get(id)
         verdict = _judge(arrival, old, origin)
         if verdict in ("created", "changed"):
-            changes.append(
-                _Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text))
-            )
+            words = index_tokens(arrival.record.text) if arrival.tokens is None else arrival.tokens
+            changes.append(_Change(_row(arrival, old, origin), old, words))
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
@@ -239,15 +246,16 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
     if not changes:
         return
     _number(connection, [change.row for change in changes if change.old is None])
-    rows = [
-        {"pk": c.row["pk"], "text": c.text, "terms": f"{c.row['terms']} platform={c.row['platform']}".strip()}
-        for c in changes
-    ]
+    rows = [{"pk": row["pk"], "text": words, "terms": _found_by(row)} for row, _, words in changes]
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
     _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
+
+
+def _found_by(row: dict[str, Any]) -> str:
+    return f"{row['terms']} platform={row['platform']}".strip()
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
@@ -340,10 +348,14 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
         for term in _counted(*kind):
             counted[term] += by
     terms = sorted(term for term, by in counted.items() if by)
-    stored = dict(
-        connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all()
-    )
+    found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
+    stored: dict[str, int] = {term: n for term, n in found.all()}
     load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+
+
+@lru_cache(maxsize=2)
+def _tallied(dialect: str) -> Select[Any]:
+    return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
 
 
 def _counted(terms: str, platform: str, feed_id: int) -> list[str]:

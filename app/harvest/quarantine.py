@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.access.quotas import STANDARD
 from app.admission import service as admission
@@ -45,10 +45,12 @@ def store(
     connection.execute(rejection.insert(), rows)
 
 
+_OPEN = select(rejection.c.id).where(rejection.c.feed_id == bindparam("feed"), rejection.c.state == "open").limit(1)
+
+
 def cleared(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
     """Entries that came again and are good now leave the quarantine."""
-    open_one = select(rejection.c.id).where(rejection.c.feed_id == feed_id, rejection.c.state == "open").limit(1)
-    if identifiers and connection.execute(open_one).first():
+    if identifiers and connection.execute(_OPEN, {"feed": feed_id}).first():
         _forget(connection, feed_id, identifiers)
 
 
