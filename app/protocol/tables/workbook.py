@@ -16,7 +16,7 @@ from app.protocol.files import PAGE, Cut, misplaced, place, settled
 from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
 from app.protocol.tables import binary
-from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
+from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, stamped, trimmed
 from app.protocol.tables.package import COLUMNS, ROWS, opened
 
 SHEET: Final = "_sheet"
@@ -84,7 +84,7 @@ class Workbook(BaseModel):
     def _entries(self, sheet: Sheet, seen: Seen, number: int) -> Iterator[tuple[int, Entry, bool]]:
         """(row, entry, whether it has lost its name); a row's bytes are its texts as a JSON array."""
         layout, part = sheet.layout, sheet.name if number else ""
-        stamp = self._stamp_place(layout)
+        stamp = layout.place(self.stamp_column)
         for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
             # Nearly every row is all texts; a set of types costs half of a look at each.
             plain = set(map(type, values)) == _TEXTS
@@ -95,12 +95,7 @@ class Workbook(BaseModel):
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row, part)
-            at = _stamped(cells, stamp) if stamp is not None else None
-            yield row, Entry(name, orjson.dumps(cells), at), unknown
-
-    def _stamp_place(self, layout: Layout) -> int | None:
-        name = column_name(self.stamp_column or "")
-        return layout.columns.index(name) if name in layout.columns else None
+            yield row, Entry(name, orjson.dumps(cells), stamped(cells, stamp)), unknown
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Each row as `{"column": "value", "_sheet": "..."}`."""
@@ -161,11 +156,6 @@ def text(value: Any) -> str:
     return str(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _stamped(cells: Sequence[str], place: int) -> str | None:
-    at = cells[place].strip()[:64] if place < len(cells) else ""
-    return at if at and at.isprintable() else None
-
-
 def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
     try:
         cells = orjson.loads(entry.raw)
@@ -173,12 +163,13 @@ def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fau
         cells = None
     if type(cells) is not list or not set(map(type, cells)) <= _TEXTS:
         return Fault("table.identifier", "the bytes are no row of a workbook")
-    name = layout.identify(cells)
+    named = layout.names(cells, entry.identifier)
+    name = entry.identifier if named else layout.identify(cells)
     if isinstance(name, Fault):
         return name
     draft = layout.draft(cells)
     draft[SHEET] = told.get("sheet", "")
-    return settled(entry, name or "", draft)
+    return draft if named else settled(entry, name or "", draft)
 
 
 def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
