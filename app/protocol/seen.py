@@ -14,11 +14,11 @@ class Seen:
     """A set of identifiers that can only grow."""
 
     def __init__(self) -> None:
-        self._table, self._count = array("Q", bytes(8 * _SMALLEST)), 0
+        self._table, self._count = array("q", bytes(8 * _SMALLEST)), 0
 
     def add(self, identifier: str) -> bool:
         """Whether it is new."""
-        mark = (hash(identifier) & 0xFFFF_FFFF_FFFF_FFFF) or 1
+        mark = hash(identifier) or 1
         table = self._table
         slot = _slot(table, mark)
         if table[slot]:
@@ -30,7 +30,7 @@ class Seen:
         return True
 
     def _grow(self) -> None:
-        table = array("Q", bytes(16 * len(self._table)))
+        table = array("q", bytes(16 * len(self._table)))
         for mark in filter(None, self._table):
             table[_slot(table, mark)] = mark
         self._table = table

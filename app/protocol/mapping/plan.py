@@ -66,8 +66,8 @@ class Crosswalk:
                 draft[name] = value
                 flags.append(f"defaulted:{name}")
         for name in self._dotted:
-            if name in draft and isinstance(rights := draft.setdefault("rights", {}), dict):
-                rights[name.removeprefix("rights.")] = draft.pop(name)
+            if name in draft and isinstance(rights := draft.get("rights", {}), dict):
+                draft["rights"] = {**rights, name.removeprefix("rights."): draft.pop(name)}
 
     def _language(self, tag: Any, flags: Flags) -> Any:
         """A tag of the source's own scheme as BCP 47.

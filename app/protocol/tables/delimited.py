@@ -130,9 +130,10 @@ def rows(body: BinaryIO, codec: str, delimiter: str, offset: int = 0, line: int 
 
 def plain(line: str, delimiter: str) -> list[str] | None:
     """The cells of a line without a quotation mark, as Python's reader cuts them; None where it must be asked."""
-    if '"' in line or len(line) > _FIELD:
+    text = line.rstrip("\r\n")
+    if '"' in text or "\n" in text or "\r" in text or len(text) > _FIELD:
         return None
-    return line.rstrip("\r\n").split(delimiter)
+    return text.split(delimiter)
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,9 @@ class Delimited(BaseModel):
 
 def _draft(entry: Entry, layout: Layout, codec: str, delimiter: str) -> Draft | Fault:
     try:
-        cells = _cells(entry.raw.decode(codec), delimiter)
+        text = entry.raw.decode(codec)
+        # What nearly every entry is: one line, no quotation mark.
+        cells = plain(text, delimiter) or _only_row(text, delimiter)
     except UnicodeDecodeError as error:
         return Fault("table.encoding", f"byte {error.start} of the row is not {codec}")
     except (csv.Error, ValueError) as error:
@@ -266,13 +269,9 @@ def _draft(entry: Entry, layout: Layout, codec: str, delimiter: str) -> Draft | 
     return name if isinstance(name, Fault) else settled(entry, name or "", layout.draft(cells))
 
 
-def _cells(text: str, delimiter: str) -> list[str]:
+def _only_row(text: str, delimiter: str) -> list[str]:
     """Raises csv.Error or ValueError where the text is not one row."""
-    inner = text[:-2]
-    one = "\n" not in inner and "\r" not in inner
-    if one and (cells := plain(text, delimiter)) is not None:
-        return cells
-    cells, *more = csv.reader((text,) if one else LINE.findall(text), delimiter=delimiter, strict=True)
+    cells, *more = csv.reader(LINE.findall(text), delimiter=delimiter, strict=True)
     if more:
         raise ValueError("the bytes are more than one row")
     return cells

@@ -64,25 +64,14 @@ class Layout:
 
         A fault, with the rule that is broken, where the row cannot be told apart from others.
         """
-        width = len(self.columns)
-        if not self.fits(cells):
-            filled = sum(1 for cell in cells if cell.strip())
-            if not filled or (filled == 1 and self._subtitle(cells)):
-                return None
-            size = min(len(cells), max(width, len(trimmed(cells))))
-            if size > width or (size < width and not self.fill):
-                return Fault("table.ragged", f"the row has {size} cells, the header has {width}")
-        return self._named(cells)
-
-    def fits(self, cells: Sequence[str]) -> bool:
-        """Whether a row is as wide as the header and holds more than a lone text: most rows do."""
-        return len(cells) == len(self.columns) and cells.count("") < len(self.columns) - 1
-
-    def _subtitle(self, cells: Sequence[str]) -> bool:
-        """A lone text in a table of three columns or more; a lone identifier (ASCII, no blank) is a poor record."""
-        lone = next(cell for cell in cells if cell.strip()).strip()
-        in_ids = any(place < len(cells) and cells[place].strip() for place in self._ids)
-        return len(self.columns) > 2 and not (in_ids and lone.isascii() and " " not in lone)
+        place = self.key
+        if place is not None and place < len(cells) and self._fits(cells):
+            value = cells[place].strip()
+            # What every question below would let pass, and is no subtitle whatever stands beside it.
+            if value.isascii() and value.isprintable() and value and value[0] != self._letter:
+                if " " not in value and "+" not in value:
+                    return value
+        return self._judged(cells)
 
     @cached_property
     def key(self) -> int | None:
@@ -93,16 +82,29 @@ class Layout:
     def _letter(self) -> str:
         return self.id_columns[0][0]
 
-    def _named(self, cells: Sequence[str]) -> str | Fault | None:
-        place = self.key
-        if place is not None and place < len(cells):
-            value = cells[place].strip()
-            # What every question below would let pass.
-            if value and value[0] != self._letter and "+" not in value and value.isprintable():
-                return value
-        return self._judged(cells)
+    @cached_property
+    def _width(self) -> int:
+        return len(self.columns)
+
+    def _fits(self, cells: Sequence[str]) -> bool:
+        return len(cells) == self._width or (self.fill and len(cells) < self._width)
 
     def _judged(self, cells: Sequence[str]) -> str | Fault | None:
+        filled = sum(1 for cell in cells if cell.strip())
+        if not filled or (filled == 1 and self._subtitle(cells)):
+            return None
+        size = min(len(cells), max(self._width, len(trimmed(cells))))
+        if size > self._width or (size < self._width and not self.fill):
+            return Fault("table.ragged", f"the row has {size} cells, the header has {self._width}")
+        return self._named(cells)
+
+    def _subtitle(self, cells: Sequence[str]) -> bool:
+        """A lone text in a table of three columns or more; a lone identifier (ASCII, no blank) is a poor record."""
+        lone = next(cell for cell in cells if cell.strip()).strip()
+        in_ids = any(place < len(cells) and cells[place].strip() for place in self._ids)
+        return self._width > 2 and not (in_ids and lone.isascii() and " " not in lone)
+
+    def _named(self, cells: Sequence[str]) -> str | Fault | None:
         values = [cells[place].strip() if place < len(cells) else "" for place in self._ids]
         for name, value in zip(self.id_columns, values, strict=True):
             if not value:
@@ -118,11 +120,12 @@ class Layout:
 
     def _again(self, cells: Sequence[str]) -> bool:
         """Whether this is the header once more."""
-        return column_names(trimmed(cells))[: len(self.columns)] == self.columns[: len(trimmed(cells))]
+        return column_names(trimmed(cells))[: self._width] == self.columns[: len(trimmed(cells))]
 
     def names(self, cells: Sequence[str], name: str) -> bool:
         """Whether a row that was identified before is still the one of this name, and needs no more questions."""
-        return self.key is not None and self.fits(cells) and cells[self.key] == name
+        place = self.key
+        return place is not None and place < len(cells) and cells[place] == name and self._fits(cells)
 
     def place(self, name: str | None) -> int | None:
         """The place of a column, named as a mapping does or as the header does; None for one that is not there."""
@@ -131,8 +134,8 @@ class Layout:
 
     def draft(self, cells: Sequence[str]) -> Draft:
         """The row as the mapping reads it: every column with its text, the missing ones empty."""
-        if len(cells) < len(self.columns):
-            cells = [*cells, *[""] * (len(self.columns) - len(cells))]
+        if len(cells) < self._width:
+            cells = [*cells, *[""] * (self._width - len(cells))]
         return dict(zip(self.columns, cells, strict=False))
 
 

@@ -159,9 +159,10 @@ def text(value: Any) -> str:
 def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
     try:
         cells = orjson.loads(entry.raw)
-    except orjson.JSONDecodeError:
-        cells = None
-    if type(cells) is not list or not set(map(type, cells)) <= _TEXTS:
+        whole = isinstance(cells, list) and "".join(cells) is not None  # a TypeError where one is no text
+    except (orjson.JSONDecodeError, TypeError):
+        whole = False
+    if not whole:
         return Fault("table.identifier", "the bytes are no row of a workbook")
     named = layout.names(cells, entry.identifier)
     name = entry.identifier if named else layout.identify(cells)
