@@ -83,7 +83,7 @@ def _subject(engine: Engine, base: Database, body: Look) -> look.Subject:
         crosswalk.checked(body.mapping)
     if body.feed is not None:
         with base.read() as connection:
-            return look.registered(connection, engine.ring, body.feed, body.mapping)
+            return look.registered(engine, connection, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
     found = probing.proposed(engine.fetcher, str(body.url))

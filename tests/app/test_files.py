@@ -22,7 +22,7 @@ from app import schema
 from app.access import keys
 from app.db import Database
 from app.feeds import service, uploads
-from app.harvest import runs
+from app.harvest import look, runs
 from app.harvest.fetch import Fetcher
 from app.main import create, engine
 from app.protocol.connector import Request
@@ -181,6 +181,25 @@ def test_the_newest_upload_is_what_the_feed_holds(hub: Hub, settings: Settings) 
     file = uploads.place(settings.files, row["sha256"])
     assert sha256(file.read_bytes()).hexdigest() == row["sha256"]
     assert not list(settings.files.glob("incoming-*"))
+
+
+def test_an_upload_is_previewed_and_validated_before_anything_of_it_is_stored(hub: Hub, settings: Settings) -> None:
+    feed, made = hub.feed("upload", UPLOAD, mapping=MAPPING), engine(settings, hub.database)
+
+    def subject() -> look.Subject:
+        with hub.database.read() as connection:
+            return look.registered(made, connection, feed)
+
+    assert look.preview(made.fetcher, subject(), 20, "")["records"] == []
+    kept(hub, settings, feed, table(rows(*range(30))) + "x\n".encode("gb18030"))
+    found = look.preview(made.fetcher, subject(), 20, "")
+    assert (found["seen"], found["records"][0]["record"]["title"], found["requests"]) == (20, "第0课", 0)
+    report, _ = look.validate(made.fetcher, subject(), 1000, "")
+    assert (report["accepted"], report["refused"], report["rules"][0]["rule"]) == (30, 1, "table.ragged")
+    made.close()
+    assert (hub.live(), hub.head()) == (0, 0)
+    refused = harvested(hub, settings, feed)
+    assert (refused["created"], refused["rejected"]) == (30, 1)
 
 
 def test_an_upload_whose_file_is_gone_is_named(hub: Hub, settings: Settings) -> None:
