@@ -27,8 +27,8 @@ KINDS = 14
 
 def subject(told: dict[str, Any]) -> look.Subject:
     """The platform's feed as nobody has registered it yet; an upload has its file at hand."""
-    found = look.unregistered(told["connector"], told["config"], told["mapping"])
-    if told["connector"] != "upload":
+    found = look.unregistered(told["kind"], told["config"], told["mapping"])
+    if told["kind"] != "upload":
         return found
     content = httpx.get(f"{told['base']}/catalogue.xlsx", trust_env=False, timeout=60).content
 
@@ -56,7 +56,7 @@ def main() -> None:
                 found = look.preview(fetcher, asked, 20, "personal=flag")
                 busy.append((time.process_time() - began) * 1000)
                 own.append(found["own_ms"])
-            name = " ".join(filter(None, (told["connector"], told["config"].get("prefix"))))
+            name = " ".join(filter(None, (told["kind"], told["config"].get("prefix"))))
             print(
                 f"{name:24} {found['requests']:2} requests, fetched in {found['fetch_ms']:4} ms, our own"
                 f" {median(own):4.0f} ms; processor, fetching included, {median(busy):4.0f} ms",
