@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from app.protocol.connector import Entry, Fault, Page, Response
 from app.protocol.errors import PeerError, PeerViolation
+from app.protocol.tables.workbook import cells_of, text, written
 from connectors.excel import Excel
 
 Sheets = dict[str, list[list[Any]]]
@@ -343,6 +344,22 @@ def test_hostile_bytes_raise_only_what_is_foreseen(scrap: bytes, at: int, kind: 
         except PeerError:
             pass
     assert len(list(feed().parse([Entry("x", scrap)], b""))) == 1
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.floats(0, 9), min_size=1, max_size=4)
+)
+def test_the_bytes_of_a_row_give_its_cells_again(values: list[str | float]) -> None:
+    cells, raw = written(values)
+    assert cells_of(raw) == list(cells) or (not cells and raw == b"")
+    assert list(cells) == [text(value) for value in values][: len(cells)]
+    assert not any(text(value).strip() for value in values[len(cells) :])
+
+
+@pytest.mark.parametrize("cells", [["[1]", "x"], ["a\tb", "c"], ["a", "", "b\n"]])
+def test_cells_that_tabs_cannot_separate_are_kept_as_json(cells: list[str]) -> None:
+    content = xlsx({"a": [["编号", "名称", "注"], ["1", *cells][:3]]})
+    assert list(drafts(run(content))[0].values())[1:3] == cells[:2]
 
 
 def test_2978_counties_as_a_workbook(data: Path) -> None:

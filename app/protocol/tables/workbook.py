@@ -23,7 +23,6 @@ SHEET: Final = "_sheet"
 """The key under which a row's draft holds the name of its sheet: often the stage or the subject of all its rows."""
 _ZIP: Final = b"PK\x03\x04"
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_TEXTS: Final = {str}
 _EXACT: Final = 1e15
 """A spreadsheet keeps 15 digits of a number; a longer one has been rounded when it was typed."""
 
@@ -82,29 +81,29 @@ class Workbook(BaseModel):
         yield Cut(entries, context, None, lost)
 
     def _entries(self, sheet: Sheet, seen: Seen, number: int) -> Iterator[tuple[int, Entry, bool]]:
-        """(row, entry, whether it has lost its name); a row's bytes are its texts as a JSON array."""
+        """(row, entry, whether it has lost its name)."""
         layout, part = sheet.layout, sheet.name if number else ""
         stamp = layout.place(self.stamp_column)
         for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
-            # Nearly every row is all texts; a set of types costs half of a look at each.
-            plain = set(map(type, values)) == _TEXTS
-            cells = trimmed(values if plain else [text(value) for value in values])
+            cells, raw = written(values)
             name = layout.identify(cells)
             if name is None:
                 continue
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row, part)
-            yield row, Entry(name, orjson.dumps(cells), stamped(cells, stamp)), unknown
+            yield row, Entry(name, raw, stamped(cells, stamp)), unknown
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Each row as `{"column": "value", "_sheet": "..."}`."""
         told = orjson.loads(context) if context else {}
-        columns = tuple(told.get("columns", self.id_columns))
+        columns, sheet = tuple(told.get("columns", self.id_columns)), told.get("sheet", "")
         layout = Layout(columns, tuple(self.id_columns), fill=True)
         lacking = [name for name in self.id_columns if name not in columns]
         for entry in entries:
-            made = Fault("table.header", f"there is no column {lacking[0]}") if lacking else _draft(entry, layout, told)
+            made = (
+                Fault("table.header", f"there is no column {lacking[0]}") if lacking else _draft(entry, layout, sheet)
+            )
             yield misplaced(entry, made) if isinstance(made, Fault) else made
 
     def sheets(self, body: BinaryIO) -> list[Sheet]:
@@ -156,20 +155,42 @@ def text(value: Any) -> str:
     return str(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
+def written(values: Sequence[Any]) -> tuple[Sequence[str], bytes]:
+    """A row's cells as texts, and its bytes: the texts separated by tabs, or a JSON array where that would not do."""
     try:
-        cells = orjson.loads(entry.raw)
-        whole = isinstance(cells, list) and "".join(cells) is not None  # a TypeError where one is no text
-    except (orjson.JSONDecodeError, TypeError):
-        whole = False
-    if not whole:
+        line = "\t".join(values)
+    except TypeError:  # numbers, dates and the like
+        values = [text(value) for value in values]
+        line = "\t".join(values)
+    cells: Sequence[str] = trimmed(values)
+    if len(cells) < len(values):
+        line = "\t".join(cells)
+    if line[:1] == "[" or line.count("\t") >= max(len(cells), 1):
+        return cells, orjson.dumps(cells)
+    return cells, line.encode()
+
+
+def cells_of(raw: bytes) -> list[str] | None:
+    """The texts behind a row's bytes; None where they are no row's."""
+    try:
+        if raw[:1] != b"[":
+            return raw.decode().split("\t")
+        cells: list[str] = orjson.loads(raw)
+        return cells if all(isinstance(cell, str) for cell in cells) else None
+    except (orjson.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def _draft(entry: Entry, layout: Layout, sheet: str) -> Draft | Fault:
+    cells = cells_of(entry.raw)
+    if cells is None:
         return Fault("table.identifier", "the bytes are no row of a workbook")
     named = layout.names(cells, entry.identifier)
     name = entry.identifier if named else layout.identify(cells)
     if isinstance(name, Fault):
         return name
     draft = layout.draft(cells)
-    draft[SHEET] = told.get("sheet", "")
+    draft[SHEET] = sheet
     return draft if named else settled(entry, name or "", draft)
 
 
