@@ -62,28 +62,26 @@ class Workbook(BaseModel):
     def cut(self, body: BinaryIO, at: Mapping[str, Any], charset: str | None) -> Iterator[Cut]:
         """The rows from `at` in stretches of PAGE, none of them across two sheets. Raises PeerViolation: workbook.*, table.header."""
         begin, seen, context = (at.get("sheet", 0), at.get("row", 1)), Seen(), b""
-        entries: list[Entry] = []
-        lost = 0
+        held: Cut | None = None
         for number, sheet in enumerate(self.sheets(body)):
-            if entries:
-                yield Cut(entries, context, {"sheet": number, "row": 1}, lost)
-                entries, lost = [], 0
-            context = sheet.context()
+            if held is not None:
+                yield held._replace(at={"sheet": number, "row": 1})
+            held, context = None, sheet.context()
             first = begin[1] if number == begin[0] else 1 if number > begin[0] else ROWS + 1
-            for row, entry, unknown in self._entries(sheet, seen, number):
-                if row < first:
-                    continue
-                entries.append(entry)
-                lost += unknown
-                if len(entries) == PAGE:
-                    yield Cut(entries, context, {"sheet": number, "row": row + 1}, lost)
-                    entries, lost = [], 0
-        yield Cut(entries, context, None, lost)
+            for entries, lost, following in self._stretches(sheet, seen, number, first):
+                made = Cut(entries, context, {"sheet": number, "row": following} if following else None, lost)
+                if following:
+                    yield made
+                else:
+                    held = made
+        yield held or Cut([], context, None)
 
-    def _entries(self, sheet: Sheet, seen: Seen, number: int) -> Iterator[tuple[int, Entry, bool]]:
-        """(row, entry, whether it has lost its name)."""
+    def _stretches(self, sheet: Sheet, seen: Seen, number: int, first: int) -> Iterator[tuple[list[Entry], int, int]]:
+        """(entries, how many of them have lost their names, the next row) from a row on; the last has no next row."""
         layout, part = sheet.layout, sheet.name if number else ""
         stamp = layout.place(self.stamp_column)
+        entries: list[Entry] = []
+        lost = 0
         for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
             cells, raw = written(values)
             name = layout.identify(cells)
@@ -92,7 +90,15 @@ class Workbook(BaseModel):
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row, part)
-            yield row, Entry(name, raw, stamped(cells, stamp)), unknown
+            if row < first:  # read before; what repeats must be known
+                continue
+            entries.append(Entry(name, raw, stamped(cells, stamp)))
+            lost += unknown
+            if len(entries) == PAGE:
+                yield entries, lost, row + 1
+                entries, lost = [], 0
+        if entries:
+            yield entries, lost, 0
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Each row as `{"column": "value", "_sheet": "..."}`."""
