@@ -1,6 +1,6 @@
 """Workbooks: XLSX, XLS and ODS as rows of texts, judged by the same rules as rows of a text file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from itertools import islice
@@ -25,6 +25,9 @@ _ZIP: Final = b"PK\x03\x04"
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EXACT: Final = 1e15
 """A spreadsheet keeps 15 digits of a number; a longer one has been rounded when it was typed."""
+
+
+Rows = Callable[[], Iterable[Sequence[Any]]]
 
 
 class Sheet(NamedTuple):
@@ -114,19 +117,15 @@ class Workbook(BaseModel):
 
     def sheets(self, body: BinaryIO) -> list[Sheet]:
         """The sheets that have records. Raises PeerViolation: workbook.*, `table.header`, `file.format`."""
-        book = _book(body, self.unpacked_mib << 20)
         found: list[Sheet] = []
         skipped: list[str] = []
-        for meta in book.sheets_metadata:
-            if self.sheet not in (None, meta.name) or not _shown(meta.typ, meta.visible):
-                continue
-            rows = _rows(book, meta.name)
-            head = [[text(value) for value in row] for row in islice(rows.iter_rows(), HEAD_ROWS)]
+        for name, rows in _tables(body, self.unpacked_mib << 20, self.sheet):
+            head = [[text(value) for value in row] for row in islice(rows(), HEAD_ROWS)]
             if header := find_header(head, self.id_columns):
                 layout = Layout(header[1], tuple(self.id_columns), fill=True)
-                found.append(Sheet(meta.name, rows.iter_rows(), header[0] + 2, layout))
+                found.append(Sheet(name, rows(), header[0] + 2, layout))
             else:
-                skipped.append(meta.name)
+                skipped.append(name)
         if not found:
             wanted, sheets = ", ".join(self.id_columns), ", ".join(map(repr, skipped[:10])) or "none that can be read"
             raise PeerViolation(
@@ -137,11 +136,8 @@ class Workbook(BaseModel):
 
 def samples(body: BinaryIO, unpacked: int = 50 << 20) -> Iterator[tuple[str, list[list[str]]]]:
     """Each visible sheet with its first rows as texts. Raises PeerViolation: workbook.*, `file.format`."""
-    book = _book(body, unpacked)
-    for meta in book.sheets_metadata:
-        if _shown(meta.typ, meta.visible):
-            rows = islice(_rows(book, meta.name).iter_rows(), HEAD_ROWS + SAMPLES)
-            yield meta.name, [[text(value) for value in row] for row in rows]
+    for name, rows in _tables(body, unpacked, None):
+        yield name, [[text(value) for value in row] for row in islice(rows(), HEAD_ROWS + SAMPLES)]
 
 
 def text(value: Any) -> str:
@@ -200,16 +196,24 @@ def _draft(entry: Entry, layout: Layout, sheet: str) -> Draft | Fault:
     return draft if named else settled(entry, name or "", draft)
 
 
-def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
+def _tables(body: BinaryIO, unpacked: int, only: str | None) -> Iterator[tuple[str, Rows]]:
+    """Each visible sheet, or the one of this name, with what gives its rows from the first."""
     body.seek(0)
     content = body.read(unpacked + 1)
     if len(content) > unpacked:
         raise PeerViolation("workbook.too_large", f"the file has more than {unpacked >> 20} MiB")
-    if not content.startswith((_ZIP, _COMPOUND)):
-        raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
     if content.startswith(_COMPOUND):
-        binary.check(content)
-    package = opened(content, unpacked) if content.startswith(_ZIP) else BytesIO(content)
+        yield from ((name, rows) for name, rows in binary.sheets(content) if only in (None, name))
+        return
+    if not content.startswith(_ZIP):
+        raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
+    book = _book(opened(content, unpacked))
+    for meta in book.sheets_metadata:
+        if only in (None, meta.name) and _shown(meta.typ, meta.visible):
+            yield meta.name, _rows(book, meta.name).iter_rows
+
+
+def _book(package: BytesIO) -> CalamineWorkbook:
     try:
         return CalamineWorkbook.from_filelike(package)
     except CalamineError as error:
