@@ -113,6 +113,20 @@ def test_a_paged_api_is_stored_and_its_removals_are_seen(database: Database) -> 
         assert hub.harvest(feed, "full")["unchanged"] == 117
 
 
+def test_two_records_of_one_identifier_change_nothing_when_they_come_again(database: Database) -> None:
+    hub = Hub(database)
+    content = orjson.dumps([{"id": "a", "t": "one"}, {"id": "a", "t": "two"}, {"id": "b", "t": "three"}])
+    mapping = {"version": 1, "fields": {"title": {"path": "t"}}}
+    with ReplayServer(lambda _: (200, {}, content)) as url:
+        feed = hub.feed("json", {"url": f"{url}/a", "id_paths": ["id"]}, mapping=mapping)
+        first = hub.harvest(feed)
+        head = hub.head()
+        again = [hub.harvest(feed, "full") for _ in range(2)]
+    assert (first["created"], first["duplicate"]) == (2, 1)
+    assert [(run["changed"], run["unchanged"], run["duplicate"]) for run in again] == [(0, 2, 1)] * 2
+    assert hub.head() == head
+
+
 def test_files_have_a_larger_limit_than_pages(sqlite: Database) -> None:
     content = b"x" * 5000
     with ReplayServer(lambda _: (200, {}, content)) as url:
