@@ -189,10 +189,12 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
     with run.engine.database.read() as connection:
         stored = service.known(connection, puts) if puts else {}
         kept = admission.heads(connection, puts)
+    # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
+    shared = {id for id, count in Counter(puts).items() if count > 1} if len(stored) < len(puts) else set()
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
-        if not entry.deleted and not _repeat(stored.get(id), kept.get(id), entry, key)
+        if not entry.deleted and (id in shared or not _repeat(stored.get(id), kept.get(id), entry, key))
     ]
     return ids, fresh, run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
 
