@@ -22,7 +22,7 @@ from app.feeds import uploads
 from app.harvest import brake, quarantine, runs
 from app.harvest.discovery import configured, kinds, mapped, masked
 from app.harvest.worker import Worker, harvest_now
-from app.main import courier, create, engine
+from app.main import courier, create, disk, engine
 from app.monitor import status
 from app.monitor.alerts import Watch
 from app.platforms import service as platforms
@@ -84,6 +84,8 @@ def serve(
     """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
     settings, database = _open()
     schema.upgrade(database)
+    if database.sqlite:
+        disk(settings, database).weigh()
     database.close()
     assert settings.secret  # made here, once, before several processes look for it
     # The processes make their settings themselves. Leases keep their workers apart; they share the threads out.
@@ -104,7 +106,7 @@ def worker(concurrency: int = 64) -> None:
     asked_to_end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
-    watch = Watch(database, courier(settings), settings.data_dir, every_s=settings.alert_every_s)
+    watch = Watch(database, courier(settings), disk(settings, database), every_s=settings.alert_every_s)
     made.start()
     if settings.alert_every_s:
         watch.start()

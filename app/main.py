@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -21,6 +22,7 @@ from app.console import routes as console
 from app.console.assets import Assets
 from app.console.page import STATIC
 from app.db import Database
+from app.disk import Disk
 from app.feeds import routes as uploads
 from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
@@ -30,6 +32,7 @@ from app.monitor import routes as monitoring
 from app.monitor.alerts import Watch
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
+from app.protocol.errors import DiskFull
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import Answers, Reading, install, json
@@ -45,8 +48,17 @@ def engine(settings: Settings, database: Database) -> Engine:
         file_max_bytes=settings.fetch_file_max_bytes,
         file_deadline_s=settings.fetch_file_deadline_s,
     )
-    made = Engine(database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings))
+    made = Engine(
+        database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings),
+        disk=disk(settings, database) if database.sqlite else None,  # PostgreSQL's disk is another machine's
+    )  # fmt: skip
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
+
+
+def disk(settings: Settings, database: Database) -> Disk:
+    """The disk of this deployment: that of its SQLite file, else of its data directory."""
+    file = database.url.database if database.sqlite else None
+    return Disk(Path(file).parent if file else settings.data_dir, settings.reserve)
 
 
 def courier(settings: Settings) -> Courier:
@@ -75,7 +87,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         app.state.courier = courier(settings)
         watch = Watch(
-            database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
+            database, app.state.courier, app.state.disk, every_s=settings.alert_every_s,
             each=lambda: counts.flush(database),
         )  # fmt: skip
         if harvest:
@@ -99,6 +111,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    app.state.disk = disk(settings, database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     for room in (
@@ -109,11 +122,11 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)
-    _operations(app, Metrics(database, settings.data_dir, counts))
+    _operations(app, Metrics(database, settings.data_dir, counts), app.state.disk)
     return app
 
 
-def _operations(app: FastAPI, figures: Metrics) -> None:
+def _operations(app: FastAPI, figures: Metrics, disk: Disk) -> None:
     @app.get("/healthz", tags=["operations"], dependencies=[public()])
     def healthz() -> Response:
         """The process is alive."""
@@ -121,8 +134,9 @@ def _operations(app: FastAPI, figures: Metrics) -> None:
 
     @app.get("/readyz", tags=["operations"], dependencies=[public()])
     def readyz(connection: Reading) -> Response:
-        """The database answers."""
-        return json({"status": "ready", "head": head(connection)})
+        """The database answers; `ingest` is `stopped` while the disk has less room than its reserve."""
+        ingest = {"ingest": "stopped", "kind": DiskFull.kind} if disk.low else {"ingest": "on"}
+        return json({"status": "ready", "head": head(connection), **ingest})
 
     @app.get("/metrics", tags=["operations"], dependencies=[requires(Scope.OPS_READ)])
     def metrics() -> Response:

@@ -91,6 +91,12 @@ def hand_over(connection: Connection, lease: Lease) -> None:
     connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
 
 
+def forsake(connection: Connection, owner: str) -> None:
+    """Gives back whatever this owner holds, also what it does not know of: a claim whose commit got no answer."""
+    mine = update(feed).where(feed.c.lease_owner == owner)
+    connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
+
+
 def give_back(connection: Connection, lease: Lease) -> None:
     """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
     hold(connection, lease, lease_owner=None)

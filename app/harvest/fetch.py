@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 from weakref import WeakValueDictionary
@@ -25,7 +26,7 @@ import httpx
 
 from app.harvest.guard import Allow, Resolver, check_answers, check_url, is_address, parse_url, port_of
 from app.protocol.connector import Request, Response
-from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
+from app.protocol.errors import DiskFull, PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
 
 HOPS = 3
 PER_HOST = 2
@@ -324,6 +325,10 @@ class Fetcher:
             return self._follow(self._first(request), budget)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise PeerUnavailable(f"no usable answer: {error or type(error).__name__}") from error
+        except OSError as error:
+            if error.errno not in (ENOSPC, EDQUOT):
+                raise
+            raise DiskFull("there is no room for the answer in the directory of temporary files (TMPDIR)") from error
         finally:
             self._current.budget = None
 

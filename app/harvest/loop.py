@@ -18,14 +18,17 @@ from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
 from app.harvest.store import store
 from app.protocol.connector import Checkpoint, Connector
-from app.protocol.errors import HutongError, LeaseLost, PeerThrottled
+from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, Unavailable
 from app.protocol.words import Job
 
 __all__ = ["Engine", "harvest"]
 
 
 def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST) -> dict[str, Any]:
-    """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
+    """Runs a feed under its lease to the end; the run's report.
+
+    LeaseLost and Unavailable pass through and leave the run open: whoever claims the feed next goes on with it.
+    """
     source = Source.of(feed, engine.rules)
     with engine.database.write() as connection:
         leases.hold(connection, lease)
@@ -36,7 +39,7 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     error: HutongError | None = None
     try:
         work(run._replace(connector=_asking(engine, feed, run.connector)), job)
-    except LeaseLost:
+    except (LeaseLost, Unavailable):
         raise
     except PeerThrottled as throttled:
         return _park(engine, lease, run_id, feed, throttled)

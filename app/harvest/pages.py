@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from app.access.keyring import Keyring
 from app.catalogue import service
 from app.db import Database
+from app.disk import Disk
 from app.feeds import leases
 from app.feeds.leases import Lease
 from app.harvest.brake import Limit
@@ -54,6 +55,7 @@ class Engine:
     rules: str = ""
     files: Path = Path()
     ring: Keyring | None = None  # opens the secrets of feeds
+    disk: Disk | None = None  # below its reserve nothing is taken in
 
     def close(self) -> None:
         """Gives connections back and ends the processes beside, if there are any."""

@@ -19,7 +19,9 @@ Refused = Sequence[tuple[Entry, Fault]]
 
 
 def store(run: Run, step: Step) -> Mapping[str, int]:
-    """Stores a step; its counts. Raises LeaseLost, and PeerViolation for a page that has changed its shape."""
+    """Stores a step; its counts. Raises LeaseLost, Unavailable, and PeerViolation for a page that changed its shape."""
+    if run.engine.disk is not None:
+        run.engine.disk.check()
     batch = step.batch()
     _refuse_schema_change(step, batch)
     with run.engine.database.write() as connection:

@@ -11,13 +11,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, schema
 from app.db import Database, metadata, now
+from app.disk import BALLAST, Disk
 from app.feeds.leases import HOST_LIMIT
 from app.feeds.tables import feed, host
 from app.harvest.guard import Allow
-from app.monitor import alerts, observe, status
+from app.monitor import alerts, status
 from app.monitor.causes import WORKER_MISSING_S, scarce
 from app.monitor.states import NEEDS_A_PERSON
 from app.platforms.tables import platform
+from app.protocol.errors import Unavailable
 from app.settings import Settings
 
 CLOCK_S: Final = 2.0
@@ -92,8 +94,8 @@ def examine(database: Database, settings: Settings) -> dict[str, Any]:
             if not schema_check.good:
                 return _report([schema_check], [])
             return _report([schema_check, *checks(connection, settings)], waits(connection))
-    except SQLAlchemyError as error:
-        said = f"{database.url.render_as_string(hide_password=True)}: {type(error).__name__}"
+    except (SQLAlchemyError, Unavailable) as error:
+        said = f"{database.url.render_as_string(hide_password=True)}: {type(error.__cause__ or error).__name__}"
         return _report([Check("database.reach", False, said, "check HUTONG_DATABASE_URL and the server")], [])
 
 
@@ -105,7 +107,7 @@ def _report(found: list[Check], waiting: list[Wait]) -> dict[str, Any]:
 def checks(connection: Connection, settings: Settings) -> list[Check]:
     """Database, clock, disk, settings, workers, alerts; each with its remedy."""
     return [
-        *_database(connection), _clock(connection), _disk(connection, settings.data_dir), _workers(connection),
+        *_database(connection), _clock(connection), _disk(settings.data_dir, settings.reserve), _workers(connection),
         _feeds(connection), _alerts(connection, settings), *_settings(settings),
     ]  # fmt: skip
 
@@ -142,10 +144,12 @@ def _clock(connection: Connection) -> Check:
     return Check("clock", abs(between) <= CLOCK_S and ahead <= CLOCK_S, found, "set both machines by NTP")
 
 
-def _disk(connection: Connection, folder: Path) -> Check:
-    seen = observe.hub(connection, folder)
-    found = f"{seen.disk_free >> 20} of {seen.disk_total >> 20} MiB free"
-    return Check("disk", not scarce(seen.disk_free, seen.disk_total), found, "make room before the database stops")
+def _disk(folder: Path, reserve: tuple[int, float]) -> Check:
+    place = Disk(folder, reserve)
+    usage, reserved = place.usage(), place.reserved()
+    found = f"{usage.free >> 20} of {usage.total >> 20} MiB free; below {reserved >> 20} MiB nothing is taken in"
+    good = not scarce(usage.free, usage.total) and usage.free >= reserved
+    return Check("disk", good, found, f"make room; {folder / BALLAST} may be deleted at once")
 
 
 def _workers(connection: Connection) -> Check:
