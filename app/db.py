@@ -100,7 +100,9 @@ IDLE_MS = 60_000
 def _postgres_engine(url: str) -> Engine:
     # A process that is stopped (SIGSTOP, a frozen machine) in the middle of a transaction holds the counter of
     # positions, and with it every writer: the server ends such a transaction after a minute.
-    options = {} if "options" in make_url(url).query else {"options": f"-c idle_in_transaction_session_timeout={IDLE_MS}"}
+    options = (
+        {} if "options" in make_url(url).query else {"options": f"-c idle_in_transaction_session_timeout={IDLE_MS}"}
+    )
     return create_engine(url, pool_size=20, max_overflow=60, connect_args={"connect_timeout": 10, **options})
 
 
