@@ -66,7 +66,9 @@ class Disk:
         elif call.name == "ftruncate":
             waiting.append((int(rest), None))
         else:
-            self.safe[name] = _written(self.safe.get(name, bytearray()), waiting) if call.name != "unlink" else bytearray()
+            self.safe[name] = (
+                _written(self.safe.get(name, bytearray()), waiting) if call.name != "unlink" else bytearray()
+            )
             waiting.clear()
         return True
 
