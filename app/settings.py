@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     disk_reserve: str = Field(default="1024,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
-    lease_s: int = Field(default=60, ge=2)
+    lease_s: int = Field(default=60, ge=2, le=3600)
     docs: bool = True
     harvest: bool = True
     parsers: int = Field(default=0, ge=0, le=64)

@@ -34,12 +34,13 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where arrivals come from: a feed, in one of its runs."""
+    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before."""
 
     feed_id: int
     run_id: int
     province: str
     native: bool = False
+    again: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -165,7 +166,8 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
     if old.live and old.hash == arrival.record.hash:
         return "unchanged"
     # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
-    if old.run_id == origin.run_id and _older(arrival.stamp, old.stamp):
+    moved = old.run_id == origin.run_id or arrival.record.id in origin.again
+    if moved and _older(arrival.stamp, old.stamp):
         return "duplicate"
     return "changed"
 

@@ -7,7 +7,7 @@ import random
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, or_, select, update
 
 from app.db import insert_missing, now
 from app.feeds.tables import feed, host
@@ -15,6 +15,10 @@ from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
 
 HOST_LIMIT = 2  # feeds of one host harvested at the same time
+FAILURES, REST_S = 4, 60  # requests without an answer, and for how long their host is left alone then
+LONGEST_US = 86_400_000_000
+"""No lease is given and no host asks to wait for longer than a day: what lies further ahead was written by a clock
+that has been set back since."""
 
 
 class Lease(NamedTuple):
@@ -29,12 +33,19 @@ class Lease(NamedTuple):
 def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
     """The longest-waiting due feed that nobody holds, or None."""
     at = now(connection)
-    busy = select(feed.c.host).where(feed.c.lease_until > at).group_by(feed.c.host).having(func.count() >= HOST_LIMIT)
-    parked = select(host.c.name).where(host.c.not_before > at)
+    busy = (
+        select(feed.c.host)
+        .where(feed.c.lease_until.between(at + 1, at + LONGEST_US))
+        .group_by(feed.c.host)
+        .having(func.count() >= HOST_LIMIT)
+    )
+    parked = select(host.c.name).where(host.c.not_before.between(at + 1, at + LONGEST_US))
+    pause = cast(feed.c.every_s, BigInteger) * 1_100_000
+    due = or_(feed.c.next_at <= at, feed.c.next_at > at + pause + LONGEST_US)
     query = (
         select(feed.c.id)
         .join(platform, platform.c.code == feed.c.platform)
-        .where(feed.c.state == "active", platform.c.state == "active", feed.c.next_at <= at, feed.c.lease_until <= at)
+        .where(feed.c.state == "active", platform.c.state == "active", due, _free(at))
         .where(feed.c.host.not_in(busy), feed.c.host.not_in(parked))
         .order_by(feed.c.next_at)
         .limit(1)
@@ -43,12 +54,16 @@ def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
     return claim(connection, found, owner, seconds) if found is not None else None
 
 
+def _free(at: int) -> ColumnElement[bool]:
+    return or_(feed.c.lease_until <= at, feed.c.lease_until > at + LONGEST_US)
+
+
 def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lease | None:
     """The lease of this feed, or None when somebody holds it."""
     at = now(connection)
     statement = (
         update(feed)
-        .where(feed.c.id == feed_id, or_(feed.c.lease_until <= at, feed.c.lease_owner == owner))
+        .where(feed.c.id == feed_id, or_(_free(at), feed.c.lease_owner == owner))
         .values(lease_owner=owner, lease_until=at + seconds * 1_000_000, fence=feed.c.fence + 1)
         .returning(feed.c.fence)
     )
@@ -106,8 +121,24 @@ def give_back(connection: Connection, lease: Lease) -> None:
 def park(connection: Connection, name: str, wait_s: float) -> None:
     """Remembers a host's Retry-After for every feed on it, across runs and restarts."""
     until = now(connection) + int(wait_s * 1_000_000)
-    connection.execute(insert_missing(connection, host), {"name": name, "not_before": until})
-    connection.execute(update(host).where(host.c.name == name, host.c.not_before < until).values(not_before=until))
+    connection.execute(insert_missing(connection, host), {"name": name, "not_before": until, "failures": 0})
+    earlier = or_(host.c.not_before < until, host.c.not_before > now(connection) + LONGEST_US)
+    connection.execute(update(host).where(host.c.name == name, earlier).values(not_before=until))
+
+
+def unanswered(connection: Connection, name: str) -> bool:
+    """Counts a request that a host did not answer; whether it is left alone now, with every feed on it."""
+    connection.execute(insert_missing(connection, host), {"name": name, "not_before": 0, "failures": 0})
+    mine = update(host).where(host.c.name == name).values(failures=host.c.failures + 1).returning(host.c.failures)
+    if connection.execute(mine).scalar_one() < FAILURES:
+        return False
+    park(connection, name, REST_S)
+    return True
+
+
+def answered(connection: Connection, name: str) -> None:
+    """A host answers again: what it failed before does not count any more."""
+    connection.execute(update(host).where(host.c.name == name, host.c.failures > 0).values(failures=0))
 
 
 def not_before(connection: Connection, name: str) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from email.utils import parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
 from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -485,7 +485,16 @@ def _headers(answer: httpx.Response) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if name not in dropped:
             found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+    return {**found, "date": _date(found.get("date", ""), time.time())}
+
+
+def _date(stated: str, now: float) -> str:
+    """The server's Date, this machine's time where that is earlier or there is none: no checkpoint lies ahead of us."""
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        date = parsedate_to_datetime(stated)
+        if date.tzinfo is not None and date.timestamp() <= now:
+            return stated
+    return formatdate(now, usegmt=True)
 
 
 def _check_load(answer: httpx.Response) -> None:

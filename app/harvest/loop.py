@@ -13,7 +13,7 @@ from app.feeds.leases import Lease
 from app.feeds.service import owner
 from app.harvest import brake, freshness, runs
 from app.harvest.discovery import unmasked
-from app.harvest.pages import Engine, Run, ahead, steps
+from app.harvest.pages import Engine, Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
 from app.harvest.store import store
@@ -33,7 +33,7 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job)
-    run = Run(engine, lease, run_id, feed, source, reading(source).connector)
+    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Memory())
     swept = job == Job.COMPARE or (job == Job.RECONCILE and run.connector.sweep() is not None)
     work = reconcile if swept else _pages
     error: HutongError | None = None
@@ -47,9 +47,9 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
         error = failure
     except Exception:
         # Ours, and unknown: the lease must not linger, and the operator must see which run it was.
-        _finish(engine, lease, run_id, HutongError("internal fault; see the log of this run"))
+        _finish(engine, lease, run_id, feed["host"], HutongError("internal fault; see the log of this run"))
         raise
-    return _finish(engine, lease, run_id, error)
+    return _finish(engine, lease, run_id, feed["host"], error)
 
 
 def _asking(engine: Engine, feed: Mapping[str, Any], connector: Connector) -> Connector:
@@ -81,10 +81,11 @@ def _park(engine: Engine, lease: Lease, run_id: int, feed: Mapping[str, Any], er
         return {**runs.by_id(connection, run_id), "error": {"kind": error.kind, "detail": error.detail}}
 
 
-def _finish(engine: Engine, lease: Lease, run_id: int, error: HutongError | None) -> dict[str, Any]:
+def _finish(engine: Engine, lease: Lease, run_id: int, host: str, error: HutongError | None) -> dict[str, Any]:
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         if error is None:
+            leases.answered(connection, host)
             brake.settle(connection, lease.feed_id, run_id, engine.brake)
         runs.end(connection, run_id, error)
         freshness.measure(connection, run_id)

@@ -4,10 +4,11 @@ Reading goes ahead of storing where another process prepares: while a page is wr
 What is read ahead and never stored is read again, because only the stored page moves the checkpoint.
 """
 
+import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,10 +22,12 @@ from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
-from app.protocol.connector import Checkpoint, Connector, Entry, Page, Request
+from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page, Request
 from app.protocol.errors import PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
+from app.protocol.seen import Seen
 
+MET = 50_000
 TRANSACTION = 500  # records; larger ones make other writers wait
 RETRIES = (1.0, 2.0, 4.0)
 PATIENCE_S = 5.0  # a longer Retry-After parks the feed instead of holding a worker
@@ -64,6 +67,28 @@ class Engine:
             end()
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a run knows of its own pages and no table keeps; a worker that takes the run over begins anew.
+
+    `size`, `rules` and `first` are the records judged since the last verdict on the source's shape, what refused them
+    and the first record that each rule refused; `met` and `met_before` the last 50,000 to 100,000 identifiers.
+    """
+
+    size: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[str, Fault]] = field(default_factory=dict)
+    met: Seen = field(default_factory=Seen)
+    met_before: Seen = field(default_factory=Seen)
+
+    def again(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those that came before in this run, or more than once here: the source's pages moved."""
+        found = frozenset(id for id in ids if not self.met.add(id) or id in self.met_before)
+        if len(self.met) > MET:
+            self.met, self.met_before = Seen(), self.met
+        return found
+
+
 class Run(NamedTuple):
     """One run of a feed under its lease."""
 
@@ -73,6 +98,7 @@ class Run(NamedTuple):
     feed: Mapping[str, Any]
     source: Source
     connector: Connector
+    memory: Memory
 
 
 class Step(NamedTuple):
@@ -127,22 +153,43 @@ def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
 def _fetch(run: Run, request: Request) -> Fetched:
     if request.url == UPLOADED:
         return stored(run.engine.database, run.engine.files, run.feed["id"], request)
+    failed = False
     for pause in (*RETRIES, None):
         try:
-            return run.engine.fetcher.fetch(request)
+            fetched = run.engine.fetcher.fetch(request)
+            if fetched.response.status < 500:
+                return _answered(run, fetched) if failed else fetched
+            # What a 5xx means only the connector knows (OAI-PMH may answer so); it judges the last one.
+            if _unanswered(run) or pause is None:
+                return fetched
+            fetched.response.body.close()
         except PeerThrottled as throttled:
-            wait = throttled.wait_s or 60.0
+            wait = 60.0 if throttled.wait_s is None else throttled.wait_s
             with run.engine.database.write() as connection:
                 leases.hold(connection, run.lease)
                 leases.park(connection, run.feed["host"], wait)
             if wait > run.engine.patience_s or pause is None:
                 raise
-            time.sleep(wait)
+            time.sleep(max(wait, pause))
+            continue
         except PeerUnavailable:
-            if pause is None:
+            if _unanswered(run) or pause is None:
                 raise
-            time.sleep(pause)
+        failed = True
+        time.sleep(pause * random.uniform(0.8, 1.2))
     raise AssertionError("the last try returns or raises")
+
+
+def _unanswered(run: Run) -> bool:
+    with run.engine.database.write() as connection:
+        leases.hold(connection, run.lease)
+        return leases.unanswered(connection, run.feed["host"])
+
+
+def _answered(run: Run, fetched: Fetched) -> Fetched:
+    with run.engine.database.write() as connection:
+        leases.answered(connection, run.feed["host"])
+    return fetched
 
 
 def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:

@@ -9,12 +9,13 @@ from sqlalchemy import Connection
 from app.catalogue import originals, service
 from app.feeds import leases
 from app.harvest import brake, quarantine, runs
-from app.harvest.pages import Run, Step
+from app.harvest.pages import Memory, Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
 from app.protocol.errors import PeerViolation
 from app.protocol.vocab import province_of
 
+JUDGED = 20  # records
 Refused = Sequence[tuple[Entry, Fault]]
 
 
@@ -23,12 +24,13 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     if run.engine.disk is not None:
         run.engine.disk.check()
     batch = step.batch()
-    _refuse_schema_change(step, batch)
+    _refuse_schema_change(run.memory, step, batch)
+    again = run.memory.again(id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted)
     with run.engine.database.write() as connection:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode()} if step.last else {}
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
-        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
+        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again)
         outcome = service.apply(connection, batch.arrivals, origin)
         raws = batch.raws([step.entries[place] for place in step.fresh])
         originals.keep(connection, outcome.written, raws, step.page.context)
@@ -92,14 +94,21 @@ def _absent(connection: Connection, run: Run, step: Step) -> int:
     return brake.absent(connection, run.feed["id"], run.run_id, step.page.complete)
 
 
-def _refuse_schema_change(step: Step, batch: Batch) -> None:
-    """Half of a page refused for one reason is not bad records but a source that has changed its shape."""
-    size = sum(not entry.deleted for entry in step.entries)
-    if size < 20 or not batch.refused:
+def _refuse_schema_change(memory: Memory, step: Step, batch: Batch) -> None:
+    """Half of the records refused for one reason is not bad records but a source that has changed its shape.
+
+    Judged whenever JUDGED records have come since the last verdict, in one page or in several small ones.
+    """
+    memory.size += sum(not entry.deleted for entry in step.entries)
+    for place, fault in batch.refused:
+        memory.rules[fault.rule] += 1
+        memory.first.setdefault(fault.rule, (step.entries[step.fresh[place]].identifier, fault))
+    if memory.size < JUDGED:
         return
-    rule, number = Counter(fault.rule for _, fault in batch.refused).most_common(1)[0]
-    if number * 2 >= size:
-        place, fault = next((place, fault) for place, fault in batch.refused if fault.rule == rule)
-        first = step.entries[step.fresh[place]].identifier
-        detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {first!r}"
-        raise PeerViolation("run.schema_changed", detail)
+    size, rules, first = memory.size, memory.rules, memory.first
+    memory.size, memory.rules, memory.first = 0, Counter(), {}
+    for rule, number in rules.most_common(1):
+        if number * 2 >= size:
+            identifier, fault = first[rule]
+            detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {identifier!r}"
+            raise PeerViolation("run.schema_changed", detail)

@@ -80,7 +80,7 @@ def _why(
             return "backoff", max(row.next_at, parked.get(row.host, 0)), told
         return "not due", row.next_at, f"every {one.every_s} s"
     if row.host in parked:
-        return "parked", parked[row.host], f"{row.host} asked to wait (Retry-After)"
+        return "parked", parked[row.host], f"{row.host} asked to wait (Retry-After) or does not answer"
     if busy[row.host] >= HOST_LIMIT:
         return "host limit", None, f"{busy[row.host]} feeds of {row.host or 'the uploads'} are being run"
     return "due", row.next_at or None, "waits for a worker"
