@@ -23,6 +23,7 @@ feed = Table(
     Column("lease_until", BigInteger, nullable=False, default=0),
     Column("fence", BigInteger, nullable=False, default=0),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("deaths", Integer, nullable=False, default=0, comment="workers lost in a row before a page was stored"),
     Column("created_at", BigInteger, nullable=False),
     Column("succeeded_at", BigInteger),
     UniqueConstraint("platform", "key"),

@@ -11,7 +11,7 @@ from app.access import secrets
 from app.feeds import leases
 from app.feeds.leases import Lease
 from app.feeds.service import owner
-from app.harvest import brake, freshness, runs
+from app.harvest import brake, freshness, quarantine, runs
 from app.harvest.discovery import unmasked
 from app.harvest.pages import Engine, Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
@@ -33,7 +33,8 @@ def harvest(engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Jo
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job)
-    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Memory())
+        poison = quarantine.poison(connection, feed["id"])
+    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Memory(poison=poison))
     swept = job == Job.COMPARE or (job == Job.RECONCILE and run.connector.sweep() is not None)
     work = reconcile if swept else _pages
     error: HutongError | None = None

@@ -18,6 +18,7 @@ from app.db import Database
 from app.disk import Disk
 from app.feeds import leases
 from app.feeds.leases import Lease
+from app.harvest import trial
 from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
@@ -72,12 +73,13 @@ class Memory:
     """What a run knows of its own pages and no table keeps; a worker that takes the run over begins anew.
 
     `size`, `rules` and `first` are the records judged since the last verdict on the source's shape, what refused them
-    and the first record that each rule refused; `met` and `met_before` the last 50,000 to 100,000 identifiers.
+    and the first record that each rule refused; `poison` marks records that kill their reader; `met` and `met_before` the last 50,000 to 100,000 identifiers.
     """
 
     size: int = 0
     rules: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[str, Fault]] = field(default_factory=dict)
+    poison: set[bytes] = field(default_factory=set)
     met: Seen = field(default_factory=Seen)
     met_before: Seen = field(default_factory=Seen)
 
@@ -126,14 +128,16 @@ def steps(run: Run, checkpoint: Checkpoint) -> Iterator[Step]:
 
 def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tuple[Page, Mapping[str, int]]]:
     """Pages and what they cost. Raises what fetching and reading raise, after the pages before it."""
-    done = False
+    done, suspect = False, run.feed["deaths"] >= trial.SUSPECT
     while not done:
         fetched = _fetch(run, connector.request(checkpoint))
         traffic = {"requests": fetched.requests, "bytes": fetched.bytes}
         with fetched.response.body:
+            if suspect:
+                run.memory.poison |= trial.poisoned(run.source, connector, checkpoint, fetched.response)
             for page in connector.read(checkpoint, fetched.response):
                 yield page, traffic
-                checkpoint, done, traffic = page.checkpoint, page.done, {}
+                checkpoint, done, traffic, suspect = page.checkpoint, page.done, {}, False
 
 
 def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
@@ -212,7 +216,22 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
         if not entry.deleted and not _repeat(stored.get(id), entry, key)
     ]
-    return ids, fresh, run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
+    return ids, fresh, _careful(run, [entries[place] for place in fresh], page.context)
+
+
+def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
+    """Prepares what may be prepared; a record that is known to kill its reader is refused unread."""
+    if not run.memory.poison:
+        return run.engine.prepare(run.source, entries, context)
+    good, bad = trial.refused(entries, run.memory.poison)
+    begun = run.engine.prepare(run.source, good, context)
+    return lambda: _joined(begun(), len(entries), bad)
+
+
+def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
+    places = [place for place in range(size) if place not in bad]
+    refused = [*bad.items(), *((places[place], fault) for place, fault in batch.refused)]
+    return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]))
 
 
 def _repeat(stored: Any, entry: Entry, key: bytes) -> bool:

@@ -27,7 +27,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     _refuse_schema_change(run.memory, step, batch)
     again = run.memory.again(id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted)
     with run.engine.database.write() as connection:
-        values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode()} if step.last else {}
+        values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again)

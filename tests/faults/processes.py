@@ -88,7 +88,7 @@ def url_of(database: Database) -> str:
 @contextmanager
 def forked(*works: tuple[Callable[..., None], Sequence[Any]]) -> Iterator[list[Any]]:
     """Processes that begin as copies of this one; at the end none is left, stopped or not."""
-    processes = [FORK.Process(target=work, args=arguments, daemon=True) for work, arguments in works]
+    processes = [FORK.Process(target=work, args=arguments) for work, arguments in works]
     for process in processes:
         process.start()
     try:
