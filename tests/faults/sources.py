@@ -80,7 +80,7 @@ class Repository(Source):
     def answer(self, url: str) -> Answer:
         asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         if asked["verb"] == "Identify":
-            who = oaipmh.Identity(self.name, url, iso(START), "YYYY-MM-DDThh:mm:ssZ", "persistent")
+            who = oaipmh.Identity("YYYY-MM-DDThh:mm:ssZ", "persistent", self.name, url, iso(START))
             body = f"<Identify>{oaipmh.identify(who, 'ops@demo.example')}</Identify>"
         else:
             since, at, key = asked.get("resumptionToken", f"{asked.get('from', '')}|0|").split("|")
