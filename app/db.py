@@ -29,8 +29,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from app.protocol.errors import Unavailable
+from app.protocol.errors import DiskFull, Unavailable
 
 metadata = MetaData()
 
@@ -41,7 +43,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.sqlite else create_engine(url, pool_size=20, max_overflow=60)
+        self.engine = _sqlite_engine(url) if self.sqlite else _postgres_engine(url)
         # One moment for all statements of a read, as on SQLite: with READ COMMITTED a page of changes could name a
         # newer head than the rows it was read with, and its reader would pass over what lies between (IX/1 V1).
         snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -52,19 +54,19 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: everything or nothing."""
+        """One transaction: everything or nothing. Raises Unavailable, DiskFull; a commit that got no answer may hold."""
         if not self.sqlite:
-            with self.engine.begin() as connection:
+            with _answering(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._writer, self.engine.connect().execution_options(writes=True) as connection:
+        with _answering(), self._writer, self.engine.connect().execution_options(writes=True) as connection:
             with connection.begin():
                 yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that only reads, and sees one moment."""
-        with self._reader.connect() as connection:
+        """A connection that only reads, and sees one moment. Raises Unavailable."""
+        with _answering(), self._reader.connect() as connection:
             yield connection
 
     def acting(self, principal: Any) -> "Database":
@@ -83,6 +85,45 @@ class Database:
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what passes by itself (a restart, a lock, a full disk) into Unavailable; what is our fault stays as it is."""
+    try:
+        yield
+    except PoolExhausted as error:
+        raise Unavailable("all connections to the database are taken") from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        state = getattr(error.orig, "sqlstate", None)
+        if code == _SQLITE_FULL or state == _POSTGRES_FULL:
+            raise DiskFull("the database's disk is full; nothing was stored", wait_s=30) from error
+        if error.connection_invalidated or (code & 0xFF in _SQLITE_PASSING if code else _passes(error)):
+            said = str(error.orig).strip().split("\n")[0][:200]
+            raise Unavailable(f"the database does not answer now: {said}") from error
+        raise
+
+
+def _passes(error: DBAPIError) -> bool:
+    # A stopped process's transaction is ended by the server (idle_in_transaction_session_timeout).
+    ended = getattr(error.orig, "sqlstate", None) == "25P03"
+    return ended or (isinstance(error, OperationalError) and not hasattr(error.orig, "sqlite_errorcode"))
+
+
+_SQLITE_FULL = 13
+_SQLITE_PASSING = frozenset({5, 6, 10, 14})  # BUSY, LOCKED, IOERR, CANTOPEN
+_POSTGRES_FULL = "53100"
+IDLE_MS = 60_000
+
+
+def _postgres_engine(url: str) -> Engine:
+    # A process that is stopped (SIGSTOP, a frozen machine) in the middle of a transaction holds the counter of
+    # positions, and with it every writer: the server ends such a transaction after a minute.
+    options = (
+        {} if "options" in make_url(url).query else {"options": f"-c idle_in_transaction_session_timeout={IDLE_MS}"}
+    )
+    return create_engine(url, pool_size=20, max_overflow=60, connect_args={"connect_timeout": 10, **options})
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -5,6 +5,7 @@ import base64
 import gzip
 import hmac
 from collections.abc import AsyncIterator, Iterator, Mapping
+from errno import EDQUOT, ENOSPC
 from hashlib import sha256
 from math import ceil
 from typing import Annotated, Any
@@ -63,6 +64,12 @@ def install(app: FastAPI) -> None:
     async def _http(_: Request, error: HTTPException) -> Response:
         kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request.invalid")
         return problem(error.status_code, kind, str(error.detail))
+
+    @app.exception_handler(OSError)
+    async def _no_room(_: Request, error: OSError) -> Response:
+        if error.errno not in (ENOSPC, EDQUOT):
+            raise error
+        return problem(503, "hub.disk_full", "the hub's disk is full; nothing was stored")
 
 
 class Answers:

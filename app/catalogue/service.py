@@ -35,12 +35,13 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where arrivals come from: a feed, in one of its runs."""
+    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before."""
 
     feed_id: int
     run_id: int
     province: str
     native: bool = False
+    again: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ _PLACE = (
     .returning(position.c.name, position.c.value)
 )
 _MOMENT = moment.insert()
+_LINE_UP = select(position.c.value).where(position.c.name == "seq").with_for_update()
 
 
 def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
@@ -215,7 +217,8 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
     if old.live and old.hash == arrival.record.hash:
         return "unchanged"
     # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
-    if old.run_id == origin.run_id and _older(arrival.stamp, old.stamp):
+    moved = old.run_id == origin.run_id or arrival.record.id in origin.again
+    if moved and _older(arrival.stamp, old.stamp):
         return "duplicate"
     return "changed"
 
@@ -302,6 +305,9 @@ def _advance(connection: Connection, name: str, by: int) -> int:
 
 def _place(connection: Connection, changes: list[_Change]) -> None:
     """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
+    if connection.dialect.name == "postgresql":
+        # All line up at one row first: of two rows in one UPDATE each writer may lock the other one first.
+        connection.execute(_LINE_UP)
     moved = connection.execute(_PLACE, {"by": len(changes), "now": now(connection)})
     found: dict[str, int] = {name: value for name, value in moved}
     last, at = found["seq"], found["at"]

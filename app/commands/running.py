@@ -16,7 +16,7 @@ from app import schema
 from app.access import keys
 from app.demo.show import show as show_demo
 from app.harvest.worker import Worker
-from app.main import chores, courier, create, engine
+from app.main import chores, courier, create, disk, engine
 from app.monitor.alerts import Watch
 from app.protocol.errors import BadRequest
 from app.settings import Settings
@@ -51,6 +51,8 @@ def serve(
         raise BadRequest("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     settings, database = opened()
     schema.upgrade(database)
+    if database.sqlite:
+        disk(settings, database).weigh()
     database.close()
     assert settings.secret  # made here, once, before several processes look for it
     # The processes make their settings themselves. Leases keep their workers apart; they share the threads out.
@@ -75,7 +77,7 @@ def worker(concurrency: int = 64) -> None:
         signal.signal(number, lambda *_: asked_to_end.set())
     letters = courier(settings)
     tasks = chores(settings, database, letters)
-    watch = Watch(database, letters, settings.data_dir, every_s=settings.alert_every_s, chores=tasks)
+    watch = Watch(database, letters, disk(settings, database), every_s=settings.alert_every_s, chores=tasks)
     made.start()
     if settings.alert_every_s:
         watch.start()

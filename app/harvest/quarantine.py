@@ -10,7 +10,7 @@ from app.access.quotas import STANDARD
 from app.admission import service as admission
 from app.catalogue import service
 from app.db import Database, now
-from app.harvest import owners, runs
+from app.harvest import owners, runs, trial
 from app.harvest.prepare import Source, prepared, reading, stamp
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
@@ -71,11 +71,17 @@ def held_back(connection: Connection, feed_id: int, identifiers: Sequence[str]) 
     return set(connection.execute(query.where(rejection.c.identifier.in_(names))).scalars())
 
 
+def poison(connection: Connection, feed_id: int) -> set[bytes]:
+    """Marks of the refused records that kill whoever parses them; from then on they are refused unread."""
+    query = select(rejection.c.raw).where(rejection.c.state == "open", rejection.c.rule == trial.POISON)
+    return {trial.mark(bytes(raw)) for raw in connection.execute(query.where(rejection.c.feed_id == feed_id)).scalars()}
+
+
 def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> list[Any]:
     """Open refusals of a feed with their bytes, in the order they came."""
     query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
-    if rule:
-        query = query.where(rejection.c.rule == rule)
+    # What kills its reader is parsed again only where somebody names its rule.
+    query = query.where(rejection.c.rule == rule) if rule else query.where(rejection.c.rule != trial.POISON)
     return list(connection.execute(query.order_by(rejection.c.id)))
 
 

@@ -18,7 +18,7 @@ class Seen:
 
     def add(self, identifier: str) -> bool:
         """Whether it is new."""
-        mark = hash(identifier) or 1
+        mark = _mark(identifier)
         table = self._table
         slot = _slot(table, mark)
         if table[slot]:
@@ -29,11 +29,21 @@ class Seen:
             self._grow()
         return True
 
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, identifier: str) -> bool:
+        return self._table[_slot(self._table, _mark(identifier))] != 0
+
     def _grow(self) -> None:
         table = array("q", bytes(16 * len(self._table)))
         for mark in filter(None, self._table):
             table[_slot(table, mark)] = mark
         self._table = table
+
+
+def _mark(identifier: str) -> int:
+    return hash(identifier) or 1
 
 
 def _slot(table: "array[int]", mark: int) -> int:

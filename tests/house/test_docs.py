@@ -127,3 +127,14 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         yield name
     for word, part in below.items():
         yield from _commands(part, f"{name} {word}")
+
+
+def test_every_fault_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert [one for one in named if f"def {one[1]}(" not in (ROOT / one[0]).read_text()] == []
+    parts = re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]
+    told = [part.splitlines()[0] for part in parts if "**枢纽 Hub:**" in part and "::test_" not in part]
+    assert (told, len(named) > 25) == ([], True)
+    rigs = {file.relative_to(ROOT).as_posix() for file in ROOT.glob("tests/faults/test_*.py")}
+    assert rigs <= {file for file, _ in named}, "each rig stands in the table"
