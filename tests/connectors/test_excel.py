@@ -375,8 +375,10 @@ def circular(entry: str) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize("entry", ["directory", "stream"])
-def test_a_chain_of_sectors_in_a_circle_ends_neither_the_memory_nor_the_process(entry: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("entry", "told"), [("directory", ""), ("stream", "workbook.package\n")])
+def test_a_chain_of_sectors_in_a_circle_costs_neither_the_memory_nor_the_process(
+    entry: str, told: str, tmp_path: Path
+) -> None:
     (tmp_path / "a.xls").write_bytes(circular(entry))
     script = (
         "import sys; from app.protocol.connector import Response; from app.protocol.errors import PeerError\n"
@@ -390,7 +392,7 @@ def test_a_chain_of_sectors_in_a_circle_ends_neither_the_memory_nor_the_process(
         [sys.executable, "-c", script, str(tmp_path / "a.xls")], capture_output=True, text=True, check=False, timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)),
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
 
 
 def test_2978_counties_as_a_workbook(data: Path) -> None:

@@ -95,7 +95,7 @@ class Workbook(BaseModel):
                 name = place(row, part)
             if row < first:  # read before; what repeats must be known
                 continue
-            entries.append(Entry(name, raw, stamped(cells, stamp)))
+            entries.append(Entry(name, raw, stamped(cells, stamp) if stamp is not None else None))
             lost += unknown
             if len(entries) == PAGE:
                 yield entries, lost, row + 1
@@ -164,10 +164,11 @@ def written(values: Sequence[Any]) -> tuple[Sequence[str], bytes]:
     except TypeError:  # numbers, dates and the like
         values = [text(value) for value in values]
         line = "\t".join(values)
-    cells: Sequence[str] = trimmed(values)
-    if len(cells) < len(values):
+    cells: Sequence[str] = values
+    if not values or not values[-1].strip():
+        cells = trimmed(values)
         line = "\t".join(cells)
-    if line[:1] == "[" or line.count("\t") >= max(len(cells), 1):
+    if line[:1] == "[" or line.count("\t") >= len(cells):
         return cells, orjson.dumps(cells)
     return cells, line.encode()
 
