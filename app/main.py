@@ -50,7 +50,7 @@ def engine(settings: Settings, database: Database) -> Engine:
     )
     made = Engine(
         database, fetcher, settings.brake, files=settings.files, rules=settings.rules, ring=keyring(settings),
-        disk=disk(settings, database) if database.sqlite else None,  # PostgreSQL's disk is another machine's
+        disk=disk(settings, database),
     )  # fmt: skip
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 
