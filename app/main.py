@@ -95,7 +95,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         ring=keyring(settings),
         quotas=quotas,
         level=level_of(settings.platform_code),
-        disk=disk(settings, database) if database.sqlite else None,  # PostgreSQL's disk is another machine's
+        disk=disk(settings, database),
     )
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 

@@ -120,7 +120,9 @@ class Settings(BaseSettings):
 
     @property
     def reserve(self) -> tuple[int, float]:
-        """(bytes, fraction): below the larger of both of the database's disk the hub takes nothing more in."""
+        """(bytes, fraction): below the larger of both of SQLite's disk nothing more is taken in; PostgreSQL's is elsewhere."""
+        if not self.url.startswith("sqlite"):
+            return 0, 0.0
         mebibytes, percent = self.disk_reserve.rstrip("%").split(",")
         return int(mebibytes) << 20, float(percent) / 100
 

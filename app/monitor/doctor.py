@@ -152,7 +152,8 @@ def _clock(connection: Connection) -> Check:
 def _disk(folder: Path, reserve: tuple[int, float]) -> Check:
     place = Disk(folder, reserve)
     usage, reserved = place.usage(), place.reserved()
-    found = f"{usage.free >> 20} of {usage.total >> 20} MiB free; below {reserved >> 20} MiB nothing is taken in"
+    found = f"{usage.free >> 20} of {usage.total >> 20} MiB free"
+    found += f"; below {reserved >> 20} MiB nothing is taken in" if reserved else ""
     good = not scarce(usage.free, usage.total) and usage.free >= reserved
     return Check("disk", good, found, f"make room; {folder / BALLAST} may be deleted at once")
 

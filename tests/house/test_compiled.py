@@ -37,8 +37,8 @@ def test_compiled_modules_pass_the_tests_of_their_sources(tmp_path: Path) -> Non
         pytest.skip(lacking)
     for folder in ("app", "connectors", "tests/protocol"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in ("__init__.py", "conftest.py"):
-        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
+    for file in ROOT.glob("tests/*.py"):
+        shutil.copy(file, tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     compiled.compile(tmp_path, tmp_path, level="0")
     assert len(list(compiled.built(tmp_path))) == len(compiled.MODULES) + 1
