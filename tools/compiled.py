@@ -20,6 +20,7 @@ MODULES = (
     "app/protocol/exact.py",
     "app/protocol/formats/dublin_core.py",
     "app/protocol/oaipmh/flat.py",
+    "app/protocol/oaipmh/reading.py",
     "app/protocol/record.py",
     "app/protocol/text.py",
 )

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from app.catalogue.service import Arrival
+from app.harvest.pages import COLLECT
 from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault
 from app.protocol.record import Prepared
@@ -85,3 +86,4 @@ def _unpacked(packed: _Packed) -> Batch:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
     gc.freeze()
+    gc.set_threshold(*COLLECT)

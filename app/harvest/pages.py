@@ -4,6 +4,7 @@ Reading goes ahead of storing where another process prepares: while a page is wr
 What is read ahead and never stored is read again, because only the stored page moves the checkpoint.
 """
 
+import gc
 import random
 import time
 from collections import Counter, deque
@@ -32,6 +33,8 @@ from app.protocol.seen import Seen
 
 MET = 50_000
 TRANSACTION = 500  # records; larger ones make other writers wait
+# How often the cyclic collector looks (gc.set_threshold): a page makes many objects and hardly a cycle.
+COLLECT = (20_000, 10, 10)
 RETRIES = (1.0, 2.0, 4.0)
 PATIENCE_S = 5.0  # a longer Retry-After parks the feed instead of holding a worker
 
@@ -64,6 +67,9 @@ class Engine:
     quotas: Quotas = STANDARD
     ring: Keyring | None = None  # opens the secrets of feeds
     disk: Disk | None = None  # below its reserve nothing is taken in
+
+    def __post_init__(self) -> None:
+        gc.set_threshold(*COLLECT)
 
     def close(self) -> None:
         """Gives connections back and ends the processes beside, if there are any."""
