@@ -100,9 +100,14 @@ def _answering() -> Iterator[None]:
         if code == _SQLITE_FULL or state == _POSTGRES_FULL:
             raise DiskFull("the database's disk is full; nothing was stored", wait_s=30) from error
         if error.connection_invalidated or (code & 0xFF in _SQLITE_PASSING if code else _passes(error)):
-            said = str(error.orig).strip().split("\n")[0][:200]
-            raise Unavailable(f"the database does not answer now: {said}") from error
+            # What the driver says names machines and folders: it is for the log (`why`), not for whoever asked.
+            raise Unavailable("the database does not answer now; try again") from error
         raise
+
+
+def why(error: Unavailable) -> str:
+    """What the driver said, in one line, for the log."""
+    return " ".join(str(getattr(error.__cause__, "orig", None) or error.__cause__ or error.detail).split())[:300]
 
 
 def _passes(error: DBAPIError) -> bool:

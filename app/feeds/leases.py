@@ -66,13 +66,9 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lea
     statement = (
         update(feed)
         .where(feed.c.id == feed_id, or_(_free(at), feed.c.lease_owner == owner))
-        .values(
-            lease_owner=owner,
-            lease_until=at + seconds * 1_000_000,
-            fence=feed.c.fence + 1,
-            deaths=feed.c.deaths
-            + case((feed.c.lease_owner != owner, 1), else_=0),  # it was not given back: its holder died
-        )
+        .values(lease_owner=owner, lease_until=at + seconds * 1_000_000, fence=feed.c.fence + 1)
+        # Not given back: its holder died.
+        .values(deaths=feed.c.deaths + case((feed.c.lease_owner != owner, 1), else_=0))
         .returning(feed.c.fence)
     )
     fence = connection.execute(statement).scalar()
@@ -102,13 +98,9 @@ def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: fl
     row = connection.execute(select(feed.c.every_s, feed.c.attempts).where(feed.c.id == lease.feed_id)).one()
     attempts = 0 if succeeded else row.attempts + 1
     pause = row.every_s * random.uniform(0.9, 1.1) if succeeded else min(row.every_s, 30 * 2 ** min(attempts, 10))
-    values: dict[str, Any] = {
-        "attempts": attempts,
-        "deaths": 0,
-        "next_at": at + int(max(pause, wait_s or 0) * 1_000_000),
-    }
+    values: dict[str, Any] = {"attempts": attempts, "next_at": at + int(max(pause, wait_s or 0) * 1_000_000)}
     if succeeded:
-        values["succeeded_at"] = at
+        values |= {"succeeded_at": at, "deaths": 0}
     hold(connection, lease, **values)
     connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_owner=None, lease_until=0))
 

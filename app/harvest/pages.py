@@ -83,7 +83,8 @@ class Memory:
     """What a run knows of its own pages and no table keeps; a worker that takes the run over begins anew.
 
     `size`, `rules` and `first` are the records judged since the last verdict on the source's shape, what refused them
-    and the first record that each rule refused; `poison` marks records that kill their reader; `met` and `met_before` the last 50,000 to 100,000 identifiers.
+    and the first record that each rule refused; `poison` marks records that kill their reader; `met` and `met_before`
+    are the last 50,000 to 100,000 identifiers.
     """
 
     size: int = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.db import Database
+from app.db import Database, why
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
@@ -68,7 +68,7 @@ class Worker:
                     log.warning("harvest.interrupted", error=lost.detail)
                 self.stopping.wait(self.idle_s)
             except Unavailable as passing:
-                log.warning("harvest.interrupted", error=passing.detail)
+                log.warning("harvest.interrupted", error=why(passing))
                 self._wait_for_database(name)
             except Exception:
                 log.exception("harvest.fault")
@@ -121,7 +121,7 @@ class Worker:
             with self.engine.database.write() as connection:
                 leases.hand_over(connection, lease)
         except Unavailable as failure:
-            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=failure.detail)
+            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=why(failure))
 
 
 def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:

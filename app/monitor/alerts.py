@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, or_, select, update
 
 from app.access import keys
-from app.db import Database, insert_missing, now
+from app.db import Database, insert_missing, now, why
 from app.disk import Disk
 from app.harvest.worker import owner
 from app.monitor import alert_routes, incidents, notices, observe, wording
@@ -154,6 +154,6 @@ class Watch:
                 self.each()
                 self.look()
             except Unavailable as passing:
-                log.warning("watch.interrupted", error=passing.detail)
+                log.warning("watch.interrupted", error=why(passing))
             except Exception:
                 log.exception("watch.fault")

@@ -45,7 +45,8 @@ class Heard:
                     self.statuses[answer.status_code] += 1
                     if answer.status_code == 503:
                         told = answer.json()
-                        if told["kind"] != "hub.unavailable" or "retry-after" not in answer.headers:
+                        silent = told["detail"].endswith("try again") or told["detail"].endswith("nothing was done")
+                        if told["kind"] != "hub.unavailable" or "retry-after" not in answer.headers or not silent:
                             self.odd.append(answer.text)
                     elif answer.status_code != 200:
                         self.odd.append(answer.text[:300])

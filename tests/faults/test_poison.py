@@ -1,5 +1,6 @@
 """F12: a record or a page that kills every worker who reads it is found out, refused by name, and the others go on."""
 
+import faulthandler
 import os
 import runpy
 import threading
@@ -38,6 +39,7 @@ MAPPING = {"version": 1, "fields": {"title": {"path": "title"}}}
 
 
 def _work(url: str, poison: str) -> None:
+    faulthandler.disable()  # these deaths are meant
     runpy.run_path(poison)
     with Hub(Database(url)).engine() as engine:
         Worker(engine, lease_s=1, concurrency=1, idle_s=0.02).start()
@@ -117,4 +119,9 @@ def test_an_answer_that_kills_its_readers_fails_its_run_by_name_and_nobody_dies_
         hub.feed("json", {"url": good}, mapping=MAPPING)
         assert _lost_workers(sqlite, poison, 2) == 3
         assert [run["error"]["kind"] for run in _runs(sqlite, feed)] == ["page.poison"]
+        with sqlite.write() as connection:
+            connection.execute(feed_table.update().values(next_at=0))
+        with forked((_work, (url_of(sqlite), poison))) as (worker,):
+            until(lambda: len(_runs(sqlite, feed)) == 2 or not worker.is_alive(), 60, "the second run")
+            assert worker.is_alive()
     assert hub.live() == 5
