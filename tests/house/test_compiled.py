@@ -27,6 +27,9 @@ def _lacking() -> str | None:
 CONFTEST = """
 from pathlib import Path
 import pytest
+from hypothesis import settings
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 SCHEMAS = Path("away")
 @pytest.fixture
 def data():
