@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from app.access import clerk
@@ -20,8 +21,9 @@ from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
 from app.admission import routes as admission
 from app.admission.policy import level_of
+from app.catalogue import completeness
 from app.catalogue.queries import head
-from app.console import account, actions, alerts, bulletin, reports, reviewing
+from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -70,6 +72,8 @@ ROOMS = (
     alerts,
     account,
     reports,
+    vendor,
+    enrolments,
 )
 
 
@@ -123,6 +127,12 @@ def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]
     return [partial(letters.deliver, database, made, writer(settings))]
 
 
+def hourly(connection: Connection, settings: Settings) -> None:
+    """What the rooms want done every hour: moves that were announced, and how complete feeds are."""
+    duties.carry_out(connection, settings)
+    completeness.refresh(connection)
+
+
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
@@ -144,7 +154,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         )  # fmt: skip
         if harvest:
             worker.start()
-        keeper = clerk.Clerk(database, app.state.gate, lambda connection: duties.carry_out(connection, settings))
+        keeper = clerk.Clerk(database, app.state.gate, partial(hourly, settings=settings))
         keeper.start()
         if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
             watch.start()

@@ -141,7 +141,7 @@ def fill(hub: Hub) -> dict[str, str]:
         "hostile digest": "/platforms/P-540000-01/digest", "report": "/report", "feeds in trouble": "/feeds?state=failing",
         "no hits": "/search?q=%3Cscript%3Ewindow.harmed%3D1%3C%2Fscript%3E", "system": "/system", "alerts": "/alerts?state=all",
         "suspend platform": "/platforms/P-440000-01/do/suspend",
-        "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "first": "/first",
+        "problem": "/problems/record.title_missing", "missing": "/runs/999999", "sign in": "/login", "join": "/join", "first": "/first",
         "report so far": f"/report?month={datetime.now(UTC):%Y-%m}",
         **{f"hostile record {n}": f"/r/ix:E-110000-66:{n}" for n in range(len(HOSTILE))},
         "mapping": f"/feeds/{held}/mapping", "mapping json": f"/feeds/{held}/mapping?view=json", "no mapping": f"/feeds/{first}/mapping",
@@ -154,9 +154,12 @@ def fill(hub: Hub) -> dict[str, str]:
     }  # fmt: skip
 
 
-# Page routes that answer no page, or only to who is signed in (tests/app/access/test_pages.py opens those).
+# Page routes that answer no page, or only to who is signed in (tests/app/access/test_pages.py, tests/app/console/test_vendor.py and tests/e2e/test_vendors_day.py open those).
 NO_PAGES = {
     "/account", "/events", "/search.atom", "/report.csv", "/status/{code}/badge.svg", "/platforms/{code}/digest.html",
+    "/vendor", "/vendor/{reference}", "/vendor/{reference}/application", "/vendor/{reference}/documents/{sha256}", "/vendor/{reference}/feeds/new",
+    "/vendor/{reference}/diagnosis", "/vendor/{reference}/feeds/{feed_id}", "/vendor/{reference}/diagnosis.csv", "/enrolments", "/enrolments/{reference}",
+    "/enrolments/{reference}/documents/{sha256}",
 }  # fmt: skip
 
 
@@ -172,10 +175,10 @@ def templates(app: Any) -> frozenset[str]:
 
 
 @contextmanager
-def served(folder: Path, *, filled: bool = True) -> Iterator[Served]:
+def served(folder: Path, *, filled: bool = True, **more: Any) -> Iterator[Served]:
     """The hub, listening."""
     settings = Settings(
-        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0
+        data_dir=folder, secret_key="k" * 32, anonymous_scopes="catalogue:read ops:read", alert_every_s=0, **more
     )
     database = Database(settings.url)
     schema.upgrade(database)

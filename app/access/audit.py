@@ -52,6 +52,7 @@ class Act(StrEnum):
     FEED_STATE = "feed.state"
     FEED_ASKED = "feed.asked"
     FEED_MAPPED = "feed.mapped"
+    FEED_MOVED = "feed.moved"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     INCIDENT_TAKEN = "incident.taken"

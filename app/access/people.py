@@ -9,13 +9,13 @@ from sqlalchemy import Connection, delete, select, update
 from app.access import keys, passwords
 from app.access.audit import Act, note
 from app.access.principal import Rows, acting
-from app.access.scopes import TENANTS, Role, roles_of
+from app.access.scopes import APPLICANT, TENANTS, Role, Scope, granted, roles_of
 from app.access.tables import attempt, person, recovery_code, session
 from app.access.tally import Tally
 from app.db import Database, now
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, Conflict, NotFound, Unauthorized
-from app.protocol.words import PLATFORM_CODE
+from app.protocol.words import ENROLMENT_ID, PLATFORM_CODE
 
 
 def add(
@@ -42,8 +42,8 @@ def add(
 
 def _place(roles: Iterable[str], platforms: Iterable[str], regions: Iterable[str]) -> dict[str, str]:
     of, codes, areas = roles_of(roles), sorted(set(platforms)), sorted(set(regions))
-    if wrong := [code for code in codes if not PLATFORM_CODE.match(code)]:
-        raise BadRequest(f"{wrong[0]!r} is not a platform code")
+    if wrong := [code for code in codes if not (PLATFORM_CODE.match(code) or ENROLMENT_ID.match(code))]:
+        raise BadRequest(f"{wrong[0]!r} is not the code of a platform or the number of an application")
     if wrong := [code for code in areas if vocab.region(code) is None]:
         raise BadRequest(f"{wrong[0]!r} is not a region code of GB/T 2260 that this hub knows")
     if of & TENANTS and (of - TENANTS or not codes or areas):
@@ -80,6 +80,15 @@ def move(
     row, values = by_name(connection, name), _place(roles, platforms, regions)
     connection.execute(update(person).where(person.c.name == name).values(values))
     note(connection, Act.PERSON_ROLES, f"person:{name}", before=row.roles, **values)
+
+
+def follow(connection: Connection, application: str, code: str) -> None:
+    """The people of an application are those of the platform that it has become."""
+    bound = select(person.c.name, person.c.platforms).where(person.c.platforms.contains(application))
+    for row in connection.execute(bound).all():
+        codes = " ".join(sorted({*row.platforms.split(), code}))
+        connection.execute(update(person).where(person.c.name == row.name).values(platforms=codes))
+        note(connection, Act.PERSON_ROLES, f"person:{row.name}", platforms=codes)
 
 
 def turn(connection: Connection, name: str, state: str) -> None:
@@ -136,6 +145,12 @@ def people(connection: Connection) -> list[dict[str, Any]]:
         }
         for row in connection.execute(select(person).order_by(person.c.name))
     ]  # fmt: skip
+
+
+def rights(roles: frozenset[Role], platforms: frozenset[str]) -> frozenset[Scope]:
+    """What somebody with these roles may do on these rows; on an application alone no more than its test key."""
+    alone = roles & TENANTS and platforms and all(ENROLMENT_ID.match(code) for code in platforms)
+    return APPLICANT if alone else granted(roles)
 
 
 def rows_of(roles: frozenset[Role], platforms: frozenset[str], regions: frozenset[str]) -> Rows:

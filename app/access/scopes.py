@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from app.protocol.errors import BadRequest
 
@@ -53,6 +54,10 @@ GRANTS: dict[Role, frozenset[Scope]] = {
 }
 OFFICERS = frozenset({Role.SYSTEM, Role.SECURITY, Role.AUDITOR})
 TENANTS = frozenset({Role.PLATFORM, Role.VENDOR})
+
+
+APPLICANT: Final = frozenset({Scope.FEEDS_MANAGE, Scope.ENROL})
+"""What the people of an application may do before it has become a platform: what its test key may."""
 
 
 def granted(roles: Iterable[Role]) -> frozenset[Scope]:

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, delete, select, update
 from app.access import passwords, second_factor
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.access.people import by_name, rows_of, set_password, tried
+from app.access.people import by_name, rights, rows_of, set_password, tried
 from app.access.principal import Principal, acting
-from app.access.scopes import OFFICERS, TENANTS, Role, granted
+from app.access.scopes import OFFICERS, TENANTS, Role
 from app.access.tables import attempt, person, session, suspension
 from app.access.tally import Tally
 from app.db import Database, insert_missing, now
@@ -156,7 +156,7 @@ def find(connection: Connection, settings: Settings, cookie: str) -> Principal:
     roles = frozenset(Role(name) for name in row.roles.split())
     stopped = set(connection.execute(select(suspension.c.platform)).scalars())
     platforms = frozenset(row.platforms.split()) - stopped
-    scopes = frozenset() if _must(row, settings, at) else granted(roles)
+    scopes = frozenset() if _must(row, settings, at) else rights(roles, frozenset(row.platforms.split()))
     tenant = min(row.platforms.split(), default=f"person:{row.name}")
     rows = rows_of(roles, platforms, frozenset(row.regions.split()))
     return Principal(f"person:{row.name}", scopes, rows, tenant, session=row.hash)

@@ -132,3 +132,15 @@ original_context = Table(
 )
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
+
+completeness = Table(
+    "completeness",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("month", Integer, primary_key=True, comment="2026-11 as 202611, of UTC+8"),
+    Column("at", BigInteger, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("present", Text, nullable=False),
+    info={"tenant": True},
+    comment="how many of n sampled records of a feed hold each field, the month's latest figure",
+)

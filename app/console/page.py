@@ -167,6 +167,8 @@ class PageRoute(APIRoute):
             except HutongError as error:
                 if isinstance(error, Forbidden) and viewer(request).person and not principal_of(request).scopes:
                     return RedirectResponse("/account", 303)  # the password or the second factor comes first
+                if isinstance(error, Forbidden) and viewer(request).member and request.url.path == "/":
+                    return RedirectResponse("/vendor", 303)  # who has only applied has no wall
                 return _error_page(request, error)
             except RequestValidationError as error:
                 named = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors())

@@ -10,8 +10,9 @@ from app.access.scopes import Scope
 
 class Viewer(NamedTuple):
     """`reads`: may see what happens in the hub, `whole`: in all of it. `manages`: may run, pause and map feeds. `decides`: may approve and
-    reject held changes. `reviews`: may decide what is shown. `audits`: may search the audit chain. Shown actions that a viewer may not take
-    are disabled, with why. `name` stands beside what was decided and is empty for an anonymous visitor; `token` goes into forms."""
+    reject held changes. `reviews`: may decide what is shown. `audits`: may search the audit chain. `member`: has an enrolment of its own. Shown
+    actions that a viewer may not take are disabled, with why. `name` stands beside what was decided and is empty for an anonymous visitor;
+    `token` goes into forms."""
 
     name: str
     person: bool
@@ -22,6 +23,7 @@ class Viewer(NamedTuple):
     reviews: bool
     audits: bool
     token: str
+    member: bool = False
 
 
 NOBODY = Viewer("", False, False, False, False, False, False, False, "")
@@ -36,4 +38,5 @@ def viewer(request: Request) -> Viewer:
     return Viewer(
         name, bool(who.session), who.has(Scope.OPS_READ), who.rows.everything, who.has(Scope.FEEDS_MANAGE),
         who.has(Scope.OPS_WRITE), who.has(Scope.ADMISSION_DECIDE), who.has(Scope.AUDIT_READ), token_of(request),
+        bool(who.session) and who.has(Scope.ENROL),
     )  # fmt: skip

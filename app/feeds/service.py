@@ -18,9 +18,11 @@ from app.db import now, plain
 from app.feeds.tables import feed
 from app.platforms import notices
 from app.platforms import service as platforms
+from app.platforms.queries import enrolment_of
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaFull
 
 SUSPENDED: Final = "suspended"
+MASK: Final = "**********"  # what a secret is in a stored configuration (pydantic's)
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -135,6 +137,39 @@ def remap(connection: Connection, feed_id: int, mapping: dict[str, Any]) -> None
     statement = update(feed).where(feed.c.id == feed_id).values(mapping=orjson.dumps(mapping).decode())
     connection.execute(mine(connection, statement))
     note(connection, Act.FEED_MAPPED, owner(feed_id))
+
+
+def move(
+    connection: Connection, feed_id: int, config: dict[str, Any], sealed: tuple[Keyring, Mapping[str, str]], why: str
+) -> None:
+    """Gives a feed another configuration, such as a new address, checked by its connector; its next run reads all anew.
+
+    Raises Forbidden (`enrol.elsewhere`) for an address outside of the domain that the platform has proved: that is the
+    operator's to decide. A secret that is not given stays.
+    """
+    row = by_id(connection, feed_id)
+    if not acting(connection).has(Scope.OPS_WRITE):
+        _at_home(connection, row["platform"], _host(config))
+    hidden = {name: value for name, value in row["config"].items() if value == MASK}
+    values = {
+        "config": orjson.dumps(hidden | config).decode(),
+        "host": _host(config) or row["host"],
+        "checkpoint": "{}",
+    }
+    values |= {"fence": feed.c.fence + 1, "lease_until": 0, "lease_owner": None, "next_at": 0, "attempts": 0}
+    connection.execute(mine(connection, update(feed).where(feed.c.id == feed_id).values(values)))
+    secrets.keep(connection, sealed[0], owner(feed_id), sealed[1])
+    note(connection, Act.FEED_MOVED, owner(feed_id), host=_host(config), why=why)
+
+
+def _at_home(connection: Connection, code: str, host: str) -> None:
+    domain = str(enrolment_of(connection, code).domain)
+    if host and not (domain and f".{host.partition(':')[0]}".endswith(f".{domain.partition(':')[0]}")):
+        error = Forbidden(
+            f"{host} is not at {domain or 'a proved domain'}; the operator moves a feed to another domain"
+        )
+        error.kind = "enrol.elsewhere"
+        raise error
 
 
 def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:

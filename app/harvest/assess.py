@@ -98,9 +98,9 @@ def rows(verdicts: Iterable[Verdict]) -> Iterator[tuple[str, ...]]:
     """Every finding as a row of COLUMNS, for a CSV."""
     for verdict in verdicts:
         for finding in verdict.findings:
-            yield tuple(map(_cell, (finding.rule, finding.severity, verdict.identifier, *finding[2:])))
+            yield tuple(map(cell, (finding.rule, finding.severity, verdict.identifier, *finding[2:])))
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A spreadsheet takes a leading =, +, - or @ for a formula: what came from a source is never one."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, update
 
-from app.access import keys
+from app.access import keys, passwords, people
 from app.access.principal import acting, narrowed
 from app.access.quotas import bucket_of
-from app.access.scopes import Scope
+from app.access.scopes import Role, Scope
 from app.db import now
 from app.platforms import moves
 from app.platforms.checking import checked
 from app.platforms.history import evidence, write
 from app.platforms.once import unrivalled
-from app.platforms.queries import applied_from, enrolment_of, waiting
+from app.platforms.queries import applied_from, enrolment_of, steps, waiting
 from app.platforms.schemas import Application, Submission
-from app.platforms.stages import DAY_US, SUBMITTED, Stage, Verdict, after, named
+from app.platforms.stages import DAY_US, HARVESTED, SUBMITTED, Kind, Stage, Verdict, after, named
 from app.platforms.tables import enrolment
 from app.protocol.errors import BadRequest, Conflict, Forbidden, QuotaExceeded
 from app.settings import Settings
@@ -51,6 +51,19 @@ def apply(connection: Connection, asked: Application, settings: Settings) -> App
     write(connection, id, None, Verdict.MOVED, "", Stage.APPLIED, "", (), asked.model_dump())
     made = keys.issue(connection, id, label="enrolment", scopes=Scope.ENROL)
     return Applied(id, made.key, row["challenge"])
+
+
+def join(connection: Connection, asked: Application, password: str, settings: Settings) -> Applied:
+    """`apply`, with the applicant's first person, whose account has the application's number for its name.
+
+    Nobody chooses that name, so no stranger learns here which names are taken. Raises what `apply` raises, and
+    BadRequest (`auth.password`).
+    """
+    passwords.check(password, asked.name)
+    made = apply(connection, asked, settings)
+    role = Role.VENDOR if asked.kind == Kind.VENDOR else Role.PLATFORM
+    people.add(connection, made.id, password, [role], platforms=[made.id], initial=False)
+    return made
 
 
 def new_id(region: str) -> str:
@@ -115,3 +128,21 @@ def withdraw(connection: Connection, reference: str, reason: str) -> Stage:
     early = (Stage.APPLIED, Stage.REVIEW, Stage.SANDBOX, Stage.CONFORMANCE)
     to = after(Stage(row.stage), dict.fromkeys(early, Stage.RETIRED), "withdrawn")
     return moves.go(connection, row, to, Verdict.WITHDRAWN, reason or "withdrawn by the applicant", ())
+
+
+def leave(connection: Connection, reference: str, settings: Settings, reason: str) -> Stage:
+    """A member's own end, announced with the hub's grace period. Raises Conflict (`enrol.stage`)."""
+    row = enrolment_of(connection, reference)
+    if row.due_at is not None:
+        raise named(Conflict(f"{row.due_stage} is announced already"), "enrol.stage")
+    after(Stage(row.stage), dict.fromkeys(HARVESTED, Stage.RETIRED), "announced to leave")
+    return moves.retire(connection, reference, settings, reason)
+
+
+def stay(connection: Connection, reference: str, reason: str) -> Stage:
+    """Takes one's own announcement back. Raises Forbidden for the hub's, Conflict where there is none."""
+    row = enrolment_of(connection, reference)
+    announced = [past["by"] for past in steps(connection, row.id) if past["verdict"] == Verdict.ANNOUNCED]
+    if announced and announced[-1] != acting(connection).name:
+        raise Forbidden("the hub has announced this; its operator takes it back")
+    return moves.keep(connection, reference, reason)

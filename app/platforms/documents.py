@@ -75,6 +75,11 @@ def _place(folder: Path, digest: str) -> Path:
     return folder / digest[:2] / digest
 
 
+def plain(name: str) -> str:
+    """A name that fits into a header."""
+    return name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+
+
 def content(connection: Connection, folder: Path, reference: str, digest: str) -> tuple[str, bytes]:
     """Name and bytes of a document of this enrolment, which are still what their hash says. Raises NotFound."""
     row = queries.enrolment_of(connection, reference)

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from app.access import keys
+from app.access import keys, people
 from app.access.audit import Act, note
 from app.access.gate import suspend as stop_access
 from app.access.principal import acting, narrowed
@@ -176,8 +176,9 @@ def _coded(connection: Connection, row: Any) -> str:
     number = next((number for number in range(1, 100) if number not in numbers), None)
     if number is None:
         raise Conflict(f"all 99 codes {stem}NN are given; enrol under the code of a city or county of the region")
-    code = f"{stem}{number:02}"
+    code, applied = f"{stem}{number:02}", row.id
     row = {"code": code, "name": row.name, "level": row.level, "region": row.region, "state": "sandbox"}
     connection.execute(platform.insert(), {**row, "created_at": now(connection)})
     note(connection, Act.PLATFORM_ADDED, code, name=row["name"], region=row["region"], parent=None)
+    people.follow(connection, applied, code)
     return code

@@ -126,8 +126,7 @@ def document(connection: Reading, config: Config, reference: str, sha256: str) -
 
 
 def _bytes(name: str, content: bytes) -> Response:
-    shown = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
-    headers = {"Content-Disposition": f'attachment; filename="{shown}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{documents.plain(name)}"'}
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 PLATFORM_CODE: Final = re.compile(r"[NPCDSE]-\d{6}-\d{2}\Z")
+ENROLMENT_ID: Final = re.compile(r"A-\d{6}-[a-z2-7]{7}\Z")
 LEVELS: Final = {
     "N": "national",
     "P": "provincial",

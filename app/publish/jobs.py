@@ -2,25 +2,20 @@
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access.door import principal_of, public, requires
 from app.access.scopes import Scope
-from app.clock import iso
-from app.db import Database, now
+from app.db import Database
 from app.feeds import service as feeds
-from app.harvest import explain, look, remap
+from app.harvest import attach, explain, look, remap
 from app.harvest import probe as probing
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
-from app.platforms import documents
-from app.platforms.credentials import domain_of_applicant
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest
-from app.settings import Settings
 from app.web import Config, Reading, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
@@ -68,8 +63,7 @@ Hub = Annotated[Database, Depends(database)]
 def _looking(engine: Running, base: Hub) -> Fetcher:
     """The client of the hub; for a test key bound to the applicant's proved domain."""
     with base.read() as connection:
-        bound = domain_of_applicant(connection)
-    return engine.fetcher if bound is None else engine.fetcher.within(bound)
+        return attach.eyes(connection, engine.fetcher)
 
 
 Eyes = Annotated[Fetcher, Depends(_looking)]
@@ -96,18 +90,10 @@ def validate(engine: Running, base: Hub, eyes: Eyes, config: Config, body: Look)
     if body.attach and body.feed is None:
         raise BadRequest("`attach` keeps the report on a registered feed: name it in `feed`")
     report = look.validate(eyes, _subject(engine, base, eyes, body), body.records, engine.rules)[0]
-    return json({**report, "document": _attached(base, config, body.feed, report)} if body.attach else report)
-
-
-def _attached(base: Database, config: Settings, reference: Any, report: dict[str, Any]) -> str:
-    with base.write() as connection:
-        feed = feeds.by_id(connection, reference)
-        told = {"feed": f"{feed['platform']}/{feed['key']}", "connector": feed["connector"], "config": feed["config"]}
-        content = orjson.dumps({**told, "at": iso(now(connection)), "report": report}, option=orjson.OPT_INDENT_2)
-        kept = documents.keep(
-            connection, config.documents, feed["platform"], documents.VALIDATION, "validation.json", content, by_hub=True
-        )  # fmt: skip
-    return str(kept["sha256"])
+    if body.attach and body.feed is not None:
+        with base.write() as connection:
+            report["document"] = attach.attach(connection, config.documents, body.feed, report)
+    return json(report)
 
 
 def _subject(engine: Engine, base: Database, eyes: Fetcher, body: Look) -> look.Subject:

@@ -76,7 +76,7 @@ def search(connection: Connection, query: Search, lang: str) -> dict[str, Any]:
 def _hit(row: Any, lang: str) -> dict[str, Any]:
     """A row of the list: its record, what it is in words (subject, grade, edition, type), and under which licence."""
     content = restore(bytes(row.document))
-    coded = [text for kind, values in _facts(content, lang) if kind in TOLD for _, text in values[:3]]
+    coded = [text for kind, values in facts(content, lang) if kind in TOLD for _, text in values[:3]]
     rights = content.get("rights") or {}
     licence = rights.get("statement") or rights.get("licence_uri") or ""
     return {"row": row, "record": fields(content), "coded": coded, "licence": licence}
@@ -137,7 +137,7 @@ def shown(connection: Connection, row: Any, content: Any, public_url: str, lang:
     return {
         "row": row,
         "record": fields(content),
-        "facts": _facts(content, lang),
+        "facts": facts(content, lang),
         "platform": names.get(row.platform, row.platform),
         "enrolled": row.platform in names,
         "path": row.path.split(),
@@ -156,7 +156,7 @@ def known_run(connection: Connection, run_id: int) -> int | None:
         return None
 
 
-def _facts(content: Mapping[str, Any], lang: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def facts(content: Mapping[str, Any], lang: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Coded fields as (field, [(code, label)]); each leads to a search."""
     fields = (("stage", "stage"), ("grade", "grade"), ("subject", "subject"), ("edition", "edition"),
               ("volume", "volume"), ("type", "type"), ("language", "languages"))  # fmt: skip

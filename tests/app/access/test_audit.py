@@ -247,6 +247,8 @@ def _everything(hub: Desk) -> None:
     with hub.database.write() as connection:
         reconcile(connection, [Cause("disk", Rule.DISK, "hub", "little is left")])
     staff.post("/alerts/1/ack", data={"why": "a larger one is ordered"})
+    with hub.database.write() as connection:
+        feeds.move(connection, feed, {"base_url": "https://new.example"}, (hub.app.state.gate.ring, {}), "test")
     staff.post(f"/api/v1/feeds/{feed}/pause")
     files = body | {"connector": "upload", "config": {"file": {"format": "csv", "id_columns": ["id"]}}}
     shelf = staff.post("/api/v1/feeds", json=files).json()["id"]

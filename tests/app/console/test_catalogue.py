@@ -13,10 +13,11 @@ from app.admission.policy import LEVELS as LEVELS_OF_ADMISSION
 from app.admission.policy import MODES
 from app.console import crosswalk, page
 from app.console.catalogue import LANGUAGES, Words, chosen, direction, strings
-from app.console.pages import feed_actions, platform_actions
+from app.console.pages import diagnosis, feed_actions, joining, platform_actions
 from app.console.pages.admission import RULES, STAGES
 from app.console.pages.records import FACETS
 from app.harvest import explain
+from app.harvest.discovery import kinds
 from app.harvest.tables import ANSWERS, COUNTS
 from app.harvest.totals import BLAMES
 from app.monitor.board import Kind, Word
@@ -26,6 +27,8 @@ from app.monitor.days import Outcome
 from app.monitor.digest import Act
 from app.monitor.objectives import Standing
 from app.monitor.states import State
+from app.platforms import documents, stages
+from app.protocol.rules import Severity
 from app.protocol.words import LEVELS, Job, RunStatus
 
 TEMPLATES = Path(page.__file__).parent / "templates"
@@ -43,6 +46,13 @@ OPEN = {
     "promise_standing.": list(Standing), "key_state.": ["live", "suspended", "expired", "revoked"],
     "platform_act.": list(platform_actions.STATES), "platform_act_does.": list(platform_actions.STATES),
     "open_state.": list(Word), "open_incident.": list(Kind), "digest_act.": list(Act), "rule_name.": list(Rule),
+    "join_field.": ["kind", "level", "region", "name", "organisation", "credit_code", "school_code", "domain", "icp", "password", "again"],
+    "join_fault.": [*joining.PLAIN, "contact", "agreement", "password", "again"], "join_kind.": list(stages.Kind), "join_person.": joining.PERSON,
+    "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, documents.VALIDATION],
+    "vendor_next.": ["prove", "submit", "wait", "feed", "validate", "look", "suspended", "retired"],
+    "vendor_failed.": ["proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
+    "diagnosis_account.": ["suspended", "unproved", "notice_late", "notice", "key_ends", "no_feed"],
+    "config.": sorted({field for kind in kinds().values() for field in kind.model_fields}),
     "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
     "visibility.": LEVELS_OF_ADMISSION, "verdict.": DECISIONS,
     "outcome_of_verdict.": ["admitted", "first_of_two", "narrow", "rejected", "withdrawn", "undone", "left"],
