@@ -108,6 +108,20 @@ def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     return {row.id: row for row in found.all()}
 
 
+def marks(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """What live records of these ids were made from (`source_hash`), by the unique index: most of a page that comes
+    again needs no more than this."""
+    if not ids:
+        return {}
+    found = connection.execute(_marks_by(connection.dialect.name), {"many": many(connection, ids)})
+    return {id: mark for id, mark in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _marks_by(dialect: str) -> Select[Any]:
+    return select(record.c.id, record.c.source_hash).where(among_bound(dialect, record.c.id), record.c.live == 1)
+
+
 @lru_cache(maxsize=2)
 def _known_by(dialect: str) -> Select[Any]:
     return select(*_KNOWN).where(among_bound(dialect, record.c.id))

@@ -247,14 +247,15 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
     key = source_key(run.source, page.context)
     puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:
-        stored = service.known(connection, puts) if puts else {}
-        kept = admission.heads(connection, puts)
+        # What is kept back is newer than what is live under the same id.
+        waiting = {id: bytes(row.source_hash) for id, row in admission.heads(connection, puts).items()}
+        marks = service.marks(connection, puts) | waiting
     # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
-    shared = {id for id, count in Counter(puts).items() if count > 1} if len(stored) < len(puts) else set()
+    shared = {id for id, count in Counter(puts).items() if count > 1} if len(marks) < len(puts) else set()
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
-        if not entry.deleted and (id in shared or not _repeat(stored.get(id), kept.get(id), entry, key))
+        if not entry.deleted and (id in shared or not _repeat(marks.get(id), entry, key))
     ]
     return ids, fresh, _careful(run, [entries[place] for place in fresh], page.context)
 
@@ -274,8 +275,5 @@ def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
     return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]))
 
 
-def _repeat(stored: Any, kept: Any, entry: Entry, key: bytes) -> bool:
-    """What is kept back is newer than what is live under the same id."""
-    if kept is not None:
-        return bytes(kept.source_hash) == source_hash(entry.raw, key)
-    return stored is not None and stored.live == 1 and bytes(stored.source_hash) == source_hash(entry.raw, key)
+def _repeat(mark: bytes | None, entry: Entry, key: bytes) -> bool:
+    return mark is not None and mark == source_hash(entry.raw, key)

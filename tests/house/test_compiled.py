@@ -57,7 +57,7 @@ def test_compiled_modules_pass_the_tests_of_their_sources(tmp_path: Path) -> Non
     assert len(list(compiled.built(tmp_path))) == len(compiled.MODULES) + 1
     told = f"from importlib import import_module as m; assert all(m(n).__file__.endswith('.so') for n in {_names()})"
     subprocess.run([sys.executable, "-c", told], cwd=tmp_path, check=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *(f"tests/protocol/{name}" for name in TESTS)], cwd=tmp_path, capture_output=True, text=True
     )
