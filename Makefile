@@ -1,9 +1,9 @@
-# make demo | test | lint | bench | serve: a virtual environment and one command each
+# make demo | test | lint | bench | serve | compiled: a virtual environment and one command each
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint bench serve lock openapi
+.PHONY: demo test lint bench serve compiled pure lock openapi
 
 demo: .venv/core
 	$(BIN)/hutong demo $(ARGS)
@@ -26,6 +26,13 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks.csv
 	$(BIN)/python -m benchmarks.csv_memory
 
+# The hot modules from the same sources by mypyc; needs a C compiler and Python's headers.
+compiled: .venv/compile
+	$(BIN)/python -m tools.compiled
+
+pure:
+	$(PYTHON) -m tools.compiled --remove
+
 openapi: .venv/dev
 	$(BIN)/hutong openapi > openapi/hub.json
 
@@ -34,6 +41,7 @@ lock:
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml -o requirements/core.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres -o requirements/postgres.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml --extra postgres --group dev --group e2e -o requirements/dev.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header --group compile -o requirements/compile.txt
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -45,4 +53,8 @@ lock:
 
 .venv/dev: requirements/dev.txt .venv/core
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+.venv/compile: requirements/compile.txt .venv/core
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/compile.txt
 	touch $@

@@ -7,16 +7,32 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, MetaData, any_, create_engine, event, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from app.protocol.errors import Unavailable
+from app.protocol.errors import DiskFull, Unavailable
 
 metadata = MetaData()
 
@@ -27,7 +43,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.sqlite else create_engine(url, pool_size=20, max_overflow=60)
+        self.engine = _sqlite_engine(url) if self.sqlite else _postgres_engine(url)
         # One moment for all statements of a read, as on SQLite: with READ COMMITTED a page of changes could name a
         # newer head than the rows it was read with, and its reader would pass over what lies between (IX/1 V1).
         snapshot = {} if self.sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -38,19 +54,19 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: everything or nothing."""
+        """One transaction: everything or nothing. Raises Unavailable, DiskFull; a commit that got no answer may hold."""
         if not self.sqlite:
-            with self.engine.begin() as connection:
+            with _answering(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._writer, self.engine.connect().execution_options(writes=True) as connection:
+        with _answering(), self._writer, self.engine.connect().execution_options(writes=True) as connection:
             with connection.begin():
                 yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that only reads, and sees one moment."""
-        with self._reader.connect() as connection:
+        """A connection that only reads, and sees one moment. Raises Unavailable."""
+        with _answering(), self._reader.connect() as connection:
             yield connection
 
     def acting(self, principal: Any) -> "Database":
@@ -69,6 +85,50 @@ class Database:
     def close(self) -> None:
         """Gives all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turns what passes by itself (a restart, a lock, a full disk) into Unavailable; what is our fault stays as it is."""
+    try:
+        yield
+    except PoolExhausted as error:
+        raise Unavailable("all connections to the database are taken") from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        state = getattr(error.orig, "sqlstate", None)
+        if code == _SQLITE_FULL or state == _POSTGRES_FULL:
+            raise DiskFull("the database's disk is full; nothing was stored", wait_s=30) from error
+        if error.connection_invalidated or (code & 0xFF in _SQLITE_PASSING if code else _passes(error)):
+            # What the driver says names machines and folders: it is for the log (`why`), not for whoever asked.
+            raise Unavailable("the database does not answer now; try again") from error
+        raise
+
+
+def why(error: Unavailable) -> str:
+    """What the driver said, in one line, for the log."""
+    return " ".join(str(getattr(error.__cause__, "orig", None) or error.__cause__ or error.detail).split())[:300]
+
+
+def _passes(error: DBAPIError) -> bool:
+    # A stopped process's transaction is ended by the server (idle_in_transaction_session_timeout).
+    ended = getattr(error.orig, "sqlstate", None) == "25P03"
+    return ended or (isinstance(error, OperationalError) and not hasattr(error.orig, "sqlite_errorcode"))
+
+
+_SQLITE_FULL = 13
+_SQLITE_PASSING = frozenset({5, 6, 10, 14})  # BUSY, LOCKED, IOERR, CANTOPEN
+_POSTGRES_FULL = "53100"
+IDLE_MS = 60_000
+
+
+def _postgres_engine(url: str) -> Engine:
+    # A process that is stopped (SIGSTOP, a frozen machine) in the middle of a transaction holds the counter of
+    # positions, and with it every writer: the server ends such a transaction after a minute.
+    options = (
+        {} if "options" in make_url(url).query else {"options": f"-c idle_in_transaction_session_timeout={IDLE_MS}"}
+    )
+    return create_engine(url, pool_size=20, max_overflow=60, connect_args={"connect_timeout": 10, **options})
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -137,7 +197,12 @@ def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns:
 
 def insert_missing(connection: Connection, table: Any) -> Any:
     """`INSERT ... ON CONFLICT DO NOTHING`, for executemany with a list of rows."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return _insert_missing(connection.dialect.name, table)
+
+
+@lru_cache(maxsize=64)
+def _insert_missing(dialect: str, table: Any) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()
 
 
@@ -178,10 +243,28 @@ def _conflict(columns: Sequence[str], keys: Sequence[str]) -> str:
 
 def among(connection: Connection, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     """`column IN values` with one bound value however many there are; found through the column's index."""
-    if connection.dialect.name == "sqlite":
-        each = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    dialect = connection.dialect.name
+    return _among(dialect, column, literal(many(connection, values), _type(dialect, column)))
+
+
+def among_bound(dialect: str, column: Any) -> ColumnElement[bool]:
+    """The same for a statement that is made once: its values are bound as `many`, by `many(connection, values)`."""
+    return _among(dialect, column, bindparam("many", type_=_type(dialect, column)))
+
+
+def many(connection: Connection, values: Sequence[Any]) -> Any:
+    """Values as one bound value for `among_bound`."""
+    return orjson.dumps(list(values)).decode() if connection.dialect.name == "sqlite" else list(values)
+
+
+def _type(dialect: str, column: Any) -> Any:
+    return String() if dialect == "sqlite" else postgresql.ARRAY(column.type)
+
+
+def _among(dialect: str, column: Any, bound: Any) -> ColumnElement[bool]:
+    if dialect == "sqlite":
+        each = func.json_each(bound).table_valued("value")
         found: ColumnElement[bool] = column.in_(select(each.c.value))
         return found
-    listed = literal(list(values), postgresql.ARRAY(column.type))
-    same: ColumnElement[bool] = column == any_(listed)
+    same: ColumnElement[bool] = column == any_(bound)
     return same

@@ -1,9 +1,11 @@
 """Mounts the rooms: `create(settings)` is the whole hub as an ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -28,6 +30,7 @@ from app.console.assets import Assets
 from app.console.letters import writer
 from app.console.page import STATIC
 from app.db import Database
+from app.disk import Disk
 from app.feeds import routes as uploads
 from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
@@ -41,9 +44,10 @@ from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
 from app.platforms import duties, line_routes, proof
 from app.platforms import routes as enrolment
+from app.protocol.errors import DiskFull
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
-from app.web import Answers, Reading, install, json
+from app.web import SLOTS, Answers, Reading, install, json
 
 # In the order in which an address is looked for; `/records/{id:path}` and its like come after what is more exact.
 ROOMS = (
@@ -95,8 +99,15 @@ def engine(settings: Settings, database: Database) -> Engine:
         ring=keyring(settings),
         quotas=quotas,
         level=level_of(settings.platform_code),
+        disk=disk(settings, database),
     )
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
+
+
+def disk(settings: Settings, database: Database) -> Disk:
+    """The disk of this deployment: that of its SQLite file, else of its data directory."""
+    file = database.url.database if database.sqlite else None
+    return Disk(Path(file).parent if file else settings.data_dir, settings.reserve)
 
 
 def courier(settings: Settings) -> Courier:
@@ -138,7 +149,7 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
         app.state.courier = courier(settings)
         watch = Watch(
-            database, app.state.courier, settings.data_dir, every_s=settings.alert_every_s,
+            database, app.state.courier, app.state.disk, every_s=settings.alert_every_s,
             each=lambda: counts.flush(database), chores=chores(settings, database, app.state.courier),
         )  # fmt: skip
         if harvest:
@@ -162,7 +173,9 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    app.state.slots = asyncio.Semaphore(SLOTS)
     app.state.board = Board(database)
+    app.state.disk = disk(settings, database)
     install(app)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
@@ -173,11 +186,11 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
     app.add_middleware(Requests, counts=counts)
-    _operations(app, Metrics(database, settings.data_dir, counts))
+    _operations(app, Metrics(database, settings.data_dir, counts), app.state.disk)
     return app
 
 
-def _operations(app: FastAPI, figures: Metrics) -> None:
+def _operations(app: FastAPI, figures: Metrics, disk: Disk) -> None:
     @app.get("/healthz", tags=["operations"], dependencies=[public()])
     def healthz() -> Response:
         """The process is alive."""
@@ -185,8 +198,9 @@ def _operations(app: FastAPI, figures: Metrics) -> None:
 
     @app.get("/readyz", tags=["operations"], dependencies=[public()])
     def readyz(connection: Reading) -> Response:
-        """The database answers."""
-        return json({"status": "ready", "head": head(connection)})
+        """The database answers; `ingest` is `stopped` while the disk has less room than its reserve."""
+        ingest = {"ingest": "stopped", "kind": DiskFull.kind} if disk.low else {"ingest": "on"}
+        return json({"status": "ready", "head": head(connection), **ingest})
 
     @app.get("/metrics", tags=["operations"], dependencies=[requires(Scope.OPS_READ)])
     def metrics() -> Response:

@@ -58,8 +58,9 @@ class Settings(BaseSettings):
     admin_email: str = "ops@edu-hub.org"
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    disk_reserve: str = Field(default="1024,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
-    lease_s: int = Field(default=60, ge=2)
+    lease_s: int = Field(default=60, ge=2, le=3600)
     docs: bool = True
     public_status: bool = True
     harvest: bool = True
@@ -116,6 +117,14 @@ class Settings(BaseSettings):
     def documents(self) -> Path:
         """Where the documents of enrolments are kept."""
         return self.data_dir / "documents"
+
+    @property
+    def reserve(self) -> tuple[int, float]:
+        """(bytes, fraction): below the larger of both of SQLite's disk nothing more is taken in; PostgreSQL's is elsewhere."""
+        if not self.url.startswith("sqlite"):
+            return 0, 0.0
+        mebibytes, percent = self.disk_reserve.rstrip("%").split(",")
+        return int(mebibytes) << 20, float(percent) / 100
 
     @property
     def brake(self) -> tuple[int, float]:

@@ -1,15 +1,18 @@
 """What every HTTP room shares: problem+json (RFC 9457), signed cursors, the database."""
 
+import asyncio
 import base64
 import gzip
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from errno import EDQUOT, ENOSPC
 from hashlib import sha256
 from math import ceil
 from typing import Annotated, Any
 from uuid import uuid4
 
 import orjson
+import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection
@@ -20,6 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.db import Database
 from app.protocol.errors import CursorGone, HutongError, QuotaExceeded
 from app.settings import Settings
+
+log = structlog.get_logger()
+SLOTS = 40  # with the 40 threads of the server, which may each hold one more, within the pools of app/db.py
 
 
 def problem(
@@ -59,13 +65,18 @@ def install(app: FastAPI) -> None:
         kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request.invalid")
         return problem(error.status_code, kind, str(error.detail))
 
-    @app.exception_handler(Exception)
-    async def _fault(_: Request, __: Exception) -> Response:
-        return problem(500, "hub.error", "an internal fault; the log has it")
+    @app.exception_handler(OSError)
+    async def _no_room(_: Request, error: OSError) -> Response:
+        if error.errno not in (ENOSPC, EDQUOT):
+            raise error
+        return problem(503, "hub.disk_full", "the hub's disk is full; nothing was stored")
 
 
 class Answers:
-    """Around everything: a request id in (for log and audit), and out on every answer the headers of ASVS 3.4."""
+    """Around everything: a request id in (for log and audit), and out on every answer the headers of ASVS 3.4.
+
+    A fault is answered with this id and nothing of its inside (ASVS 16.5.1); the server's log has the rest.
+    """
 
     def __init__(self, app: ASGIApp, https: bool) -> None:
         self.app = app
@@ -78,8 +89,12 @@ class Answers:
         state = scope.setdefault("state", {})
         state["request_id"] = uuid4().hex
 
+        begun = False
+
         async def answer(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self.fixed.items():
                     headers.setdefault(name, value)
@@ -89,7 +104,15 @@ class Answers:
                         headers.setdefault(name, str(value))
             await send(message)
 
-        await self.app(scope, receive, answer)
+        try:
+            await self.app(scope, receive, answer)
+        except Exception:
+            log.error("fault", request=state["request_id"])
+            if not begun:
+                detail = "an internal fault; the log has it under this request"
+                fault = problem(500, "hub.error", detail, members={"request": state["request_id"]})
+                await fault(scope, receive, answer)
+            raise
 
 
 _RATE = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
@@ -151,12 +174,23 @@ def settings(request: Request) -> Settings:
     return found
 
 
-def _transaction(request: Request) -> Iterator[Connection]:
+async def _slot(request: Request) -> AsyncIterator[None]:
+    """One of SLOTS places among the requests that hold a connection. Others wait here, on the event loop: waiting for
+    the pool would hold the threads that those with a connection need to go on, and nobody would."""
+    slots: asyncio.Semaphore = request.app.state.slots
+    async with slots:
+        yield
+
+
+Slot = Annotated[None, Depends(_slot, scope="function")]
+
+
+def _transaction(request: Request, _: Slot) -> Iterator[Connection]:
     with database(request).write() as connection:
         yield connection
 
 
-def _reading(request: Request) -> Iterator[Connection]:
+def _reading(request: Request, _: Slot) -> Iterator[Connection]:
     with database(request).read() as connection:
         yield connection
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from app import schema
 from app.db import Database, now
+from app.disk import Disk
 from app.harvest.runs import day_of
 from app.harvest.tables import freshness_day
 from app.monitor import alerts, doctor, incidents, status
@@ -87,7 +88,7 @@ def _figures(database: Database, folder: Path) -> bool:
     print(f"{FEEDS:,} feeds, {FEEDS * RUNS:,} runs, {FEEDS * 30:,} days of freshness, SQLite, one process")
     missed = False
     for name, work, goal in (
-        ("alert evaluation", lambda: alerts.evaluate(database, folder), True),
+        ("alert evaluation", lambda: alerts.evaluate(database, Disk(folder, (0, 0))), True),
         ("status document", status_document, True),
         ("why feeds wait", waits, False),
         ("metrics page, not cached", metrics.page, False),

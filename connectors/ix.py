@@ -1,4 +1,4 @@
-"""IX/1 changes and snapshots of a platform that speaks our protocol (docs/connectors.md)."""
+"""IX/1 changes and snapshots of a platform that speaks our protocol (docs/connectors/ix.md)."""
 
 import re
 import zlib

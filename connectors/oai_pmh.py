@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from lxml.etree import _Element
 from pydantic import Field, HttpUrl, model_validator
 
-from app.protocol import oaipmh
+from app.protocol import oaipmh, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
 from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
 from app.protocol.formats import FLAT, READERS, RICHEST, known_as
@@ -105,17 +105,18 @@ class OaiPmh(Connector):
             identity = _identity(oaipmh.identity(content, charset=charset))
             yield Page((), {**checkpoint, "identity": identity}, done=False)
             return
-        yield self._listed(checkpoint, oaipmh.cut(content, charset=charset))
+        page = oaipmh.cut(content, charset=charset)
+        yield self._listed(checkpoint, page, _begun(page.response_date, walk.date(response.headers)))
 
-    def _listed(self, checkpoint: Checkpoint, page: oaipmh.Listing) -> Page:
+    def _listed(self, checkpoint: Checkpoint, page: oaipmh.Listing, begun: str) -> Page:
         if page.error is not None and not page.slices:
-            return self._error(checkpoint, page, *page.error)
+            return self._error(checkpoint, begun, *page.error)
         if page.verb != self.verb:
             raise PeerViolation("oai.verb", f"the answer to {self.verb} holds {page.verb or 'no list'}")
         if page.token and len(page.token) > TOKEN_LIMIT:
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
         entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
-        begins, started = "started" not in checkpoint, checkpoint.get("started") or page.response_date
+        begins, started = "started" not in checkpoint, checkpoint.get("started") or begun
         listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
             guard = progress(checkpoint, [item.identifier for item in page.slices], page.token)
@@ -129,10 +130,10 @@ class OaiPmh(Connector):
         """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
         return "from" not in checkpoint and not checkpoint["identity"]["deletes"]
 
-    def _error(self, checkpoint: Checkpoint, page: oaipmh.Listing, code: str, text: str) -> Page:
+    def _error(self, checkpoint: Checkpoint, begun: str, code: str, text: str) -> Page:
         if code == "noRecordsMatch":
             # Never a complete listing: a repository that is empty by mistake must not empty the catalogue.
-            return Page((), self._next(checkpoint.get("started") or page.response_date, checkpoint), True)
+            return Page((), self._next(checkpoint.get("started") or begun, checkpoint), True)
         if code == "badResumptionToken" and checkpoint.get("token") and not checkpoint.get("restarted"):
             kept: dict[str, Any] = {name: checkpoint[name] for name in ("identity", "from") if name in checkpoint}
             return Page((), {**kept, "restarted": True}, False)
@@ -234,6 +235,15 @@ def _richest(base: str, offered: Sequence[tuple[str, str]]) -> Evidence:
     return Evidence(
         {"base_url": base, "prefix": prefix, **format}, 100, (listed, f"{prefix} says most of those that are read")
     )
+
+
+def _begun(stated: str, date: str | None) -> str:
+    """The responseDate, or the answer's Date where that is earlier: a clock that ran ahead must not hide changes."""
+    try:
+        ahead = date is not None and datetime.fromisoformat(stated) > datetime.fromisoformat(date)
+    except (ValueError, TypeError):
+        return stated
+    return str(date) if ahead else stated
 
 
 def _speaks(content: bytes) -> bool:

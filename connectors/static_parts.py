@@ -1,4 +1,4 @@
-"""Versioned static parts: a manifest with versions, and JSON arrays beside it (docs/connectors.md)."""
+"""Versioned static parts: a manifest with versions, and JSON arrays beside it (docs/connectors/static-parts.md)."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from app import schema
 from app.db import Database
+from tests import planted
 
 # A clean clone builds Hypothesis's tables of Unicode in its first draw: no property here is about time.
 settings.register_profile("hutong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +33,23 @@ settings.load_profile("hutong")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--pictures` lets the browser tests write docs/pictures."""
     parser.addoption("--pictures", action="store_true", help="write docs/pictures from the browser tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_planted_secret_is_found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the last test of this process: none in the files of all its tests, none in any hub's answer."""
+    with planted.in_answers() as answered:
+        yield
+    assert answered == []
+    assert planted.in_files(tmp_path_factory.getbasetemp()) == []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that printed or logged a planted secret has failed."""
+    report: pytest.TestReport = (yield).get_result()  # type: ignore[misc]
+    if found := planted.in_text("".join(content for _, content in report.sections)):
+        report.outcome, report.longrepr = "failed", f"printed or logged: {found}"
 
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -150,6 +168,7 @@ def _fresh(url: str) -> Iterator[Database]:
     database = Database(make_url(url).set(database=name).render_as_string(hide_password=False))
     schema.upgrade(database)
     yield database
+    assert planted.in_tables(database.engine) == []
     database.close()
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

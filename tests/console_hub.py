@@ -21,6 +21,7 @@ from app.console.pages.feed_actions import ACTIONS
 from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
+from app.disk import Disk
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.main import create
@@ -128,7 +129,7 @@ def fill(hub: Hub) -> dict[str, str]:
         alert_routes.add(
             connection, ring, name="bot", kind="wecom", url="https://bot.example/hook?key=k", rules=["failing", "disk"]
         )
-    evaluate(hub.database, Path("/"))
+    evaluate(hub.database, Disk(Path("/"), (0, 0)))
     return {
         "wall": "/", "wall table": "/?look=table", "platforms": "/platforms", "platform": "/platforms/P-440000-01",
         "hostile platform": "/platforms/P-540000-01", "feeds": "/feeds", "feed": f"/feeds/{held}", "late feed": f"/feeds/{late}",

@@ -5,6 +5,7 @@ process without a look-up for every request. Nothing that failed is remembered.
 """
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -22,7 +23,7 @@ from app.access.tables import suspension
 from app.access.tally import Tally
 from app.clock import ticks
 from app.db import Database, now
-from app.protocol.errors import Unauthorized
+from app.protocol.errors import Unauthorized, Unavailable
 from app.settings import Settings
 
 REMEMBERED_S = 0.5
@@ -74,7 +75,8 @@ class Gate:
         with database.read() as connection:
             found, touch = self._checked(connection, caller)
         if touch:
-            with database.write() as connection:
+            # A note of use, not of a change: whoever only reads is let in although nothing can be written now.
+            with suppress(Unavailable), database.write() as connection:
                 _touch(connection, caller.kind, touch)
         with self._lock:
             self._known[_print(caller)] = (ticks() + REMEMBERED_S, found)

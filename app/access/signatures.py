@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from http_message_signatures import (
     HTTPMessageSignaturesException,
     HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
     HTTPSignatureKeyResolver,
     algorithms,
 )
@@ -30,6 +31,17 @@ KeyOf = Callable[[str], bytes | None]
 """The 32 bytes of a platform's public key by key id, None when there is no such key."""
 
 
+class Algorithm(NamedTuple):
+    """How a signature is verified: the library's algorithm, and a public key from its enrolled bytes."""
+
+    verifies: type[HTTPSignatureAlgorithm]
+    load: Callable[[bytes], Any]
+
+
+ALGORITHMS: dict[str, Algorithm] = {"ed25519": Algorithm(algorithms.ED25519, Ed25519PublicKey.from_public_bytes)}
+"""By the name that a platform enrolled with its key; `sm2-sm3` (GB/T 32918) takes its place here from an extra."""
+
+
 class Signed(NamedTuple):
     """A request as it arrived: upper-case method, absolute URL, headers with `items()` over all lines, the whole body."""
 
@@ -40,24 +52,27 @@ class Signed(NamedTuple):
 
 
 class _Keys(HTTPSignatureKeyResolver):
-    def __init__(self, key_of: KeyOf) -> None:
-        self._key_of = key_of
+    def __init__(self, key_of: KeyOf, load: Callable[[bytes], Any]) -> None:
+        self._key_of, self._load = key_of, load
 
-    def resolve_public_key(self, key_id: str) -> Ed25519PublicKey | None:
+    def resolve_public_key(self, key_id: str) -> Any:
         raw = self._key_of(key_id)
-        return None if raw is None else Ed25519PublicKey.from_public_bytes(raw)
+        return None if raw is None else self._load(raw)
 
 
 class _Verifier(HTTPMessageVerifier):
     max_clock_skew = timedelta(seconds=SKEW_S)
 
 
-def signer(connection: Connection, request: Signed, key_of: KeyOf) -> str:
+def signer(connection: Connection, request: Signed, key_of: KeyOf, algorithm: str = "ed25519") -> str:
     """The key id that signed the request. Its nonce is used up in the caller's transaction.
 
-    Raises Unauthorized, with the same words whatever the fault.
+    `algorithm` is the one that was enrolled with the key; what the request says of its own (`alg`) decides nothing.
+    Raises Unauthorized, with the same words whatever the fault, also for an algorithm that is not installed.
     """
-    verifier = _Verifier(signature_algorithm=algorithms.ED25519, key_resolver=_Keys(key_of))
+    if (chosen := ALGORITHMS.get(algorithm)) is None:
+        raise Unauthorized()
+    verifier = _Verifier(signature_algorithm=chosen.verifies, key_resolver=_Keys(key_of, chosen.load))
     query = ("@query",) if "?" in request.url else ()
     try:
         found = verifier.verify(

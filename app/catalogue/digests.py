@@ -4,17 +4,19 @@ A scope's row with the empty prefix is its root, so that two catalogues can be c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from app.catalogue.tables import digest_bucket
-from app.db import among, load
+from app.db import among_bound, load, many
 from app.protocol.canonical import MODULUS, root
 
-ALL_DEPTH = 4  # hex digits: 65,536 buckets
-FEED_DEPTH = 2  # 256 buckets
+# Hex digits: 65,536 buckets of the whole catalogue, 256 of a feed.
+ALL_DEPTH: Final = 4
+FEED_DEPTH: Final = 2
 
 
 class Delta(NamedTuple):
@@ -26,48 +28,60 @@ class Delta(NamedTuple):
     platform: str
 
 
+Sums = dict[str, list[int]]
+"""By prefix: how many elements more or fewer, and their sum."""
+
+
 def change(connection: Connection, deltas: Iterable[Delta]) -> None:
     """Adds and subtracts the elements in every scope that keeps a digest; one read and one write a page."""
-    moved: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    roots: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+    together: dict[tuple[int, str, int], list[bytes]] = defaultdict(list)
     for element, sign, feed_id, platform in deltas:
-        number, prefix = int.from_bytes(element, "big") * sign, element[:2].hex()
-        for sums in (
-            moved["all", prefix[:ALL_DEPTH]],
-            moved[f"feed:{feed_id}", prefix[:FEED_DEPTH]],
-            roots[feed_id, platform],
-        ):
-            sums[0] += sign
-            sums[1] += number
-    for (feed_id, platform), (n, total) in roots.items():
+        together[feed_id, platform, sign].append(element)
+    moved: dict[str, Sums] = defaultdict(dict)
+    for (feed_id, platform, sign), elements in together.items():
+        numbers = [int.from_bytes(element, "big") * sign for element in elements]
+        prefixes = [element[: ALL_DEPTH // 2].hex() for element in elements]
+        _add(moved["all"], prefixes, numbers, sign)
+        _add(moved[f"feed:{feed_id}"], [prefix[:FEED_DEPTH] for prefix in prefixes], numbers, sign)
         for scope in ("all", f"feed:{feed_id}", f"platform:{platform}"):
-            moved[scope, ""][0] += n
-            moved[scope, ""][1] += total
-    if moved:
-        _write(connection, moved)
+            sums = moved[scope].setdefault("", [0, 0])
+            sums[0] += sign * len(numbers)
+            sums[1] += sum(numbers)
+    _write(connection, moved)
 
 
-def _write(connection: Connection, moved: dict[tuple[str, str], list[int]]) -> None:
-    stored = _stored(connection, moved)
+def _add(sums: Sums, prefixes: Iterable[str], numbers: Iterable[int], sign: int) -> None:
+    for prefix, number in zip(prefixes, numbers, strict=True):
+        if prefix in sums:
+            sums[prefix][0] += sign
+            sums[prefix][1] += number
+        else:
+            sums[prefix] = [sign, number]
+
+
+def _write(connection: Connection, moved: Mapping[str, Sums]) -> None:
     rows = []
-    for key in sorted(moved):  # one order for all writers: PostgreSQL locks rows as it meets them
-        n, total = stored.get(key, (0, b""))
-        by, number = moved[key]
-        new = (int.from_bytes(total, "big") + number) % MODULUS
-        rows.append((*key, n + by, new.to_bytes(32, "big")))
+    for scope in sorted(moved):  # one order for all writers: PostgreSQL locks rows as it meets them
+        sums, stored = moved[scope], _stored(connection, scope, list(moved[scope]))
+        for prefix in sorted(sums):
+            n, total = stored.get(prefix, (0, b""))
+            by, number = sums[prefix]
+            new = (int.from_bytes(total, "big") + number) % MODULUS
+            rows.append((scope, prefix, n + by, new.to_bytes(32, "big")))
     load(connection, "digest_bucket", ("scope", "prefix", "n", "sum"), rows, ("scope", "prefix"))
 
 
-def _stored(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, bytes]]:
-    prefixes: dict[str, list[str]] = defaultdict(list)
-    for scope, prefix in keys:
-        prefixes[scope].append(prefix)
-    table, found = digest_bucket.c, {}
-    for scope, wanted in prefixes.items():
-        query = select(table.prefix, table.n, table.sum)
-        query = query.where(table.scope == scope, among(connection, table.prefix, wanted))
-        found.update({(scope, prefix): (n, bytes(total)) for prefix, n, total in connection.execute(query)})
-    return found
+def _stored(connection: Connection, scope: str, prefixes: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    values = {"named": scope, "many": many(connection, prefixes)}
+    found = connection.execute(_buckets(connection.dialect.name), values)
+    return {prefix: (n, total) for prefix, n, total in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _buckets(dialect: str) -> Select[Any]:
+    table = digest_bucket.c
+    query = select(table.prefix, table.n, table.sum)
+    return query.where(table.scope == bindparam("named"), among_bound(dialect, table.prefix))
 
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:

@@ -60,21 +60,26 @@ def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequen
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        made = [(r["pk"], " ".join(_words(r)), " ".join(_facets(r["terms"])), r["terms"]) for r in rows]
+        made = [(r["pk"], _cut(r["text"]), _facet_words(r["terms"]), r["terms"]) for r in rows]
         load(connection, "search", ("rowid", "words", "facets", "terms"), made)
     else:
-        vectors = [(r["pk"], _vector(_words(r), _facets(r["terms"])), r["terms"]) for r in rows]
+        vectors = [(r["pk"], _vector(_cut(r["text"]).split(), _facets(r["terms"])), r["terms"]) for r in rows]
         load(connection, "search", ("pk", "tsv", "terms"), vectors)
 
 
-def _words(row: dict[str, Any]) -> list[str]:
-    words: list[str] = row["text"].split(None, WORDS_LIMIT)
-    return words[:WORDS_LIMIT]
+def _cut(text: str) -> str:
+    """The first WORDS_LIMIT tokens."""
+    return text if text.count(" ") < WORDS_LIMIT else " ".join(text.split(None, WORDS_LIMIT)[:WORDS_LIMIT])
 
 
 @lru_cache(maxsize=16_384)
 def _facets(terms: str) -> tuple[str, ...]:
     return tuple(facet_token(term) for term in terms.split())
+
+
+@lru_cache(maxsize=16_384)
+def _facet_words(terms: str) -> str:
+    return " ".join(_facets(terms))
 
 
 def _vector(words: Sequence[str], facets: Sequence[str]) -> str:

@@ -7,14 +7,15 @@ because on PostgreSQL the counter row holds up the other writers until commit.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
-from app.db import among, load, now, upsert
+from app.db import among, among_bound, load, many, now, upsert
 from app.protocol.canonical import canonical, element
 from app.protocol.record import Prepared
 from app.protocol.text import index_tokens
@@ -34,12 +35,13 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where arrivals come from: a feed, in one of its runs."""
+    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before."""
 
     feed_id: int
     run_id: int
     province: str
     native: bool = False
+    again: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -95,12 +97,34 @@ _PLACE = (
     .returning(position.c.name, position.c.value)
 )
 _MOMENT = moment.insert()
+_LINE_UP = select(position.c.value).where(position.c.name == "seq").with_for_update()
 
 
 def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Stored rows by id (without documents), by the unique index."""
-    query = select(*_KNOWN).where(among(connection, record.c.id, ids))
-    return {row.id: row for row in connection.execute(query)}
+    if not ids:
+        return {}
+    found = connection.execute(_known_by(connection.dialect.name), {"many": many(connection, ids)})
+    return {row.id: row for row in found.all()}
+
+
+def marks(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
+    """What live records of these ids were made from (`source_hash`), by the unique index: most of a page that comes
+    again needs no more than this."""
+    if not ids:
+        return {}
+    found = connection.execute(_marks_by(connection.dialect.name), {"many": many(connection, ids)})
+    return {id: mark for id, mark in found.all()}
+
+
+@lru_cache(maxsize=2)
+def _marks_by(dialect: str) -> Select[Any]:
+    return select(record.c.id, record.c.source_hash).where(among_bound(dialect, record.c.id), record.c.live == 1)
+
+
+@lru_cache(maxsize=2)
+def _known_by(dialect: str) -> Select[Any]:
+    return select(*_KNOWN).where(among_bound(dialect, record.c.id))
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
@@ -114,9 +138,8 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         old: Any = stored.get(id)
         verdict = _judge(arrival, old, origin)
         if verdict in ("created", "changed"):
-            changes.append(
-                _Change(_row(arrival, old, origin), old, arrival.tokens or index_tokens(arrival.record.text))
-            )
+            words = index_tokens(arrival.record.text) if arrival.tokens is None else arrival.tokens
+            changes.append(_Change(_row(arrival, old, origin), old, words))
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
@@ -208,7 +231,8 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
     if old.live and old.hash == arrival.record.hash:
         return "unchanged"
     # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
-    if old.run_id == origin.run_id and _older(arrival.stamp, old.stamp):
+    moved = old.run_id == origin.run_id or arrival.record.id in origin.again
+    if moved and _older(arrival.stamp, old.stamp):
         return "duplicate"
     return "changed"
 
@@ -239,15 +263,16 @@ def _write(connection: Connection, changes: list[_Change]) -> None:
     if not changes:
         return
     _number(connection, [change.row for change in changes if change.old is None])
-    rows = [
-        {"pk": c.row["pk"], "text": c.text, "terms": f"{c.row['terms']} platform={c.row['platform']}".strip()}
-        for c in changes
-    ]
+    rows = [{"pk": row["pk"], "text": words, "terms": _found_by(row)} for row, _, words in changes]
     search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
     _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
     _account(connection, changes)
+
+
+def _found_by(row: dict[str, Any]) -> str:
+    return f"{row['terms']} platform={row['platform']}".strip()
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
@@ -294,6 +319,9 @@ def _advance(connection: Connection, name: str, by: int) -> int:
 
 def _place(connection: Connection, changes: list[_Change]) -> None:
     """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
+    if connection.dialect.name == "postgresql":
+        # All line up at one row first: of two rows in one UPDATE each writer may lock the other one first.
+        connection.execute(_LINE_UP)
     moved = connection.execute(_PLACE, {"by": len(changes), "now": now(connection)})
     found: dict[str, int] = {name: value for name, value in moved}
     last, at = found["seq"], found["at"]
@@ -340,10 +368,14 @@ def _tally(connection: Connection, changes: list[_Change]) -> None:
         for term in _counted(*kind):
             counted[term] += by
     terms = sorted(term for term, by in counted.items() if by)
-    stored = dict(
-        connection.execute(select(tally.c.term, tally.c.n).where(among(connection, tally.c.term, terms))).all()
-    )
+    found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
+    stored: dict[str, int] = {term: n for term, n in found.all()}
     load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+
+
+@lru_cache(maxsize=2)
+def _tallied(dialect: str) -> Select[Any]:
+    return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
 
 
 def _counted(terms: str, platform: str, feed_id: int) -> list[str]:

@@ -41,7 +41,7 @@ def _subject(made: Engine, what: str, number: int, mapping: str | None, config: 
     if Path(what).is_file():
         return local.subject(Path(what), number, chosen, given)
     with made.database.read() as connection:
-        found = look.registered(connection, made.ring, what, chosen)
+        found = look.registered(made, connection, what, chosen)
         return found._replace(config={**found.config, **given})
 
 

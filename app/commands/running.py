@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -15,8 +16,9 @@ from app import schema
 from app.access import keys
 from app.demo.show import show as show_demo
 from app.harvest.worker import Worker
-from app.main import chores, courier, create, engine
+from app.main import chores, courier, create, disk, engine
 from app.monitor.alerts import Watch
+from app.protocol.errors import BadRequest
 from app.settings import Settings
 from app.terminal import Json, opened, screen
 
@@ -40,10 +42,17 @@ def init() -> None:
 def serve(
     host: str = "127.0.0.1", port: int = 8000, workers: Annotated[int, typer.Option(min=1, max=64)] = 1,
     harvest: bool | None = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="certificate chain (PEM): serves https, TLS 1.2 and newer")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its key (PEM)")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="only clients with a certificate of this authority")] = None,
 ) -> None:  # fmt: skip
     """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca and not tls_cert):
+        raise BadRequest("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     settings, database = opened()
     schema.upgrade(database)
+    if database.sqlite:
+        disk(settings, database).weigh()
     database.close()
     assert settings.secret  # made here, once, before several processes look for it
     # The processes make their settings themselves. Leases keep their workers apart; they share the threads out.
@@ -52,7 +61,9 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has ended
     uvicorn.run(
         "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S,
+        timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S, ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key, ssl_ca_certs=str(tls_client_ca) if tls_client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls_client_ca else ssl.CERT_NONE,
     )  # fmt: skip
 
 
@@ -66,7 +77,7 @@ def worker(concurrency: int = 64) -> None:
         signal.signal(number, lambda *_: asked_to_end.set())
     letters = courier(settings)
     tasks = chores(settings, database, letters)
-    watch = Watch(database, letters, settings.data_dir, every_s=settings.alert_every_s, chores=tasks)
+    watch = Watch(database, letters, disk(settings, database), every_s=settings.alert_every_s, chores=tasks)
     made.start()
     if settings.alert_every_s:
         watch.start()

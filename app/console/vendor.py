@@ -264,7 +264,7 @@ def validate(view: Page, reference: Reference, feed_id: int) -> Response:
     base, engine = database(view.request), view.request.app.state.engine
     with base.read() as connection:
         queries.enrolment_of(connection, reference)
-        subject, eyes = look.registered(connection, engine.ring, feed_id), attach.eyes(connection, engine.fetcher)
+        subject, eyes = look.registered(engine, connection, feed_id), attach.eyes(connection, engine.fetcher)
     try:
         report = look.validate(eyes, subject, CHECKED, engine.rules)[0]
     except HutongError as error:

@@ -47,6 +47,7 @@ def show(*, port: int, once: bool, platforms: int, records: int, folder: Path, a
         database_url="",
         public_url=f"http://127.0.0.1:{port}",
         anonymous_scopes="catalogue:read ops:read",
+        disk_reserve="0,0%",  # a demonstration runs on whatever is left
     )
     database = Database(settings.url)
     schema.upgrade(database)

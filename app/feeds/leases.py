@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, case, cast, func, or_, select, update
 
 from app.access.principal import narrowed
 from app.db import insert_missing, now
@@ -17,6 +17,10 @@ from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
 
 HOST_LIMIT = 2  # feeds of one host harvested at the same time
+FAILURES, REST_S = 4, 60  # requests without an answer, and for how long their host is left alone then
+LONGEST_US = 86_400_000_000
+"""No lease is given and no host asks to wait for longer than a day: what lies further ahead was written by a clock
+that has been set back since."""
 
 
 class Lease(NamedTuple):
@@ -31,12 +35,19 @@ class Lease(NamedTuple):
 def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
     """The longest-waiting due feed that nobody holds, or None."""
     at = now(connection)
-    busy = select(feed.c.host).where(feed.c.lease_until > at).group_by(feed.c.host).having(func.count() >= HOST_LIMIT)
-    parked = select(host.c.name).where(host.c.not_before > at)
+    busy = (
+        select(feed.c.host)
+        .where(feed.c.lease_until.between(at + 1, at + LONGEST_US))
+        .group_by(feed.c.host)
+        .having(func.count() >= HOST_LIMIT)
+    )
+    parked = select(host.c.name).where(host.c.not_before.between(at + 1, at + LONGEST_US))
+    pause = cast(feed.c.every_s, BigInteger) * 1_100_000
+    due = or_(feed.c.next_at <= at, feed.c.next_at > at + pause + LONGEST_US)
     query = (
         select(feed.c.id)
         .join(platform, platform.c.code == feed.c.platform)
-        .where(feed.c.state == "active", platform.c.state == "active", feed.c.next_at <= at, feed.c.lease_until <= at)
+        .where(feed.c.state == "active", platform.c.state == "active", due, _free(at))
         .where(feed.c.host.not_in(busy), feed.c.host.not_in(parked))
         .order_by(feed.c.next_at)
         .limit(1)
@@ -45,13 +56,19 @@ def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
     return claim(connection, found, owner, seconds) if found is not None else None
 
 
+def _free(at: int) -> ColumnElement[bool]:
+    return or_(feed.c.lease_until <= at, feed.c.lease_until > at + LONGEST_US)
+
+
 def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lease | None:
     """The lease of this feed, or None when somebody holds it."""
     at = now(connection)
     statement = (
         update(feed)
-        .where(feed.c.id == feed_id, or_(feed.c.lease_until <= at, feed.c.lease_owner == owner))
+        .where(feed.c.id == feed_id, or_(_free(at), feed.c.lease_owner == owner))
         .values(lease_owner=owner, lease_until=at + seconds * 1_000_000, fence=feed.c.fence + 1)
+        # Not given back: its holder died.
+        .values(deaths=feed.c.deaths + case((feed.c.lease_owner != owner, 1), else_=0))
         .returning(feed.c.fence)
     )
     fence = connection.execute(statement).scalar()
@@ -83,7 +100,7 @@ def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: fl
     pause = row.every_s * random.uniform(0.9, 1.1) if succeeded else min(row.every_s, 30 * 2 ** min(attempts, 10))
     values: dict[str, Any] = {"attempts": attempts, "next_at": at + int(max(pause, wait_s or 0) * 1_000_000)}
     if succeeded:
-        values["succeeded_at"] = at
+        values |= {"succeeded_at": at, "deaths": 0}
     hold(connection, lease, **values)
     connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_owner=None, lease_until=0))
 
@@ -99,6 +116,12 @@ def hand_over(connection: Connection, lease: Lease) -> None:
     connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
 
 
+def forsake(connection: Connection, owner: str) -> None:
+    """Gives back whatever this owner holds, also what it does not know of: a claim whose commit got no answer."""
+    mine = update(feed).where(feed.c.lease_owner == owner)
+    connection.execute(mine.values(fence=feed.c.fence + 1, lease_owner=None, lease_until=0))
+
+
 def give_back(connection: Connection, lease: Lease) -> None:
     """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
     hold(connection, lease, lease_owner=None)
@@ -108,8 +131,24 @@ def give_back(connection: Connection, lease: Lease) -> None:
 def park(connection: Connection, name: str, wait_s: float) -> None:
     """Remembers a host's Retry-After for every feed on it, across runs and restarts."""
     until = now(connection) + int(wait_s * 1_000_000)
-    connection.execute(insert_missing(connection, host), {"name": name, "not_before": until})
-    connection.execute(update(host).where(host.c.name == name, host.c.not_before < until).values(not_before=until))
+    connection.execute(insert_missing(connection, host), {"name": name, "not_before": until, "failures": 0})
+    earlier = or_(host.c.not_before < until, host.c.not_before > now(connection) + LONGEST_US)
+    connection.execute(update(host).where(host.c.name == name, earlier).values(not_before=until))
+
+
+def unanswered(connection: Connection, name: str) -> bool:
+    """Counts a request that a host did not answer; whether it is left alone now, with every feed on it."""
+    connection.execute(insert_missing(connection, host), {"name": name, "not_before": 0, "failures": 0})
+    mine = update(host).where(host.c.name == name).values(failures=host.c.failures + 1).returning(host.c.failures)
+    if connection.execute(mine).scalar_one() < FAILURES:
+        return False
+    park(connection, name, REST_S)
+    return True
+
+
+def answered(connection: Connection, name: str) -> None:
+    """A host answers again: what it failed before does not count any more."""
+    connection.execute(update(host).where(host.c.name == name, host.c.failures > 0).values(failures=0))
 
 
 def still(connection: Connection, feed_ids: Iterable[int]) -> None:

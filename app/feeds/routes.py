@@ -22,6 +22,7 @@ async def upload_file(
     request: Request, config: Config, feed_id: int, name: str = Query(default="file", max_length=255)
 ) -> Response:
     """Takes the body as the feed's newest file (`curl --data-binary @FILE`); it is harvested at once."""
+    request.app.state.disk.check()
     staged = await uploads.received(config.files, request.stream(), config.fetch_file_max_bytes)
     return json(await run_in_threadpool(_keep, request, config, staged, feed_id, name), 201)
 

@@ -29,6 +29,7 @@ feed = Table(
     Column("lease_until", BigInteger, nullable=False, default=0),
     Column("fence", BigInteger, nullable=False, default=0),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("deaths", Integer, nullable=False, default=0, comment="workers lost in a row before a page was stored"),
     Column("created_at", BigInteger, nullable=False),
     Column("succeeded_at", BigInteger),
     UniqueConstraint("platform", "key"),
@@ -40,8 +41,9 @@ host = Table(
     "host",
     metadata,
     Column("name", String(255), primary_key=True),
-    Column("not_before", BigInteger, nullable=False),
-    comment="Retry-After of a platform's host, kept across runs and restarts",
+    Column("not_before", BigInteger, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    comment="until when a platform's host is left alone: its Retry-After, or because it did not answer so many times",
 )
 
 upload = Table(

@@ -10,9 +10,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from typing import Any
 
+from app.catalogue.service import Arrival
+from app.harvest.pages import COLLECT
 from app.harvest.prepare import Batch, Source, prepared
-from app.protocol.connector import Entry
+from app.protocol.connector import Entry, Fault
+from app.protocol.record import Prepared
+
+# What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
+_Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]]]
 
 
 class Parsers:
@@ -33,16 +40,16 @@ class Parsers:
             return Batch
         work = (source, entries, context)
         try:
-            return self._waiting(self._pool.submit(prepared, *work), *work)
+            return self._waiting(self._pool.submit(_prepared, source, _packed(entries), context), *work)
         except (BrokenProcessPool, RuntimeError):
             return lambda: self._here(*work)
 
     def _waiting(
-        self, begun: Future[Batch], source: Source, entries: Sequence[Entry], context: bytes
+        self, begun: Future[_Packed], source: Source, entries: Sequence[Entry], context: bytes
     ) -> Callable[[], Batch]:
         def wait() -> Batch:
             try:
-                return begun.result()
+                return _unpacked(begun.result())
             except BrokenProcessPool:
                 return self._here(source, entries, context)
 
@@ -60,6 +67,23 @@ class Parsers:
         self._pool.shutdown(cancel_futures=True)
 
 
+def _packed(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    return [(e.identifier, e.raw, e.stamp, e.deleted, e.version, e.hash, e.path) for e in entries]
+
+
+def _prepared(source: Source, packed: list[tuple[Any, ...]], context: bytes) -> _Packed:
+    batch = prepared(source, [Entry(*fields) for fields in packed], context)
+    # The text itself stays here: nothing needs it beside its tokens.
+    return [(*record[:-1], *rest) for record, *rest in batch.arrivals], batch.refused
+
+
+def _unpacked(packed: _Packed) -> Batch:
+    size = len(Prepared._fields) - 1
+    arrivals = [Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in packed[0]]
+    return Batch(arrivals, packed[1])
+
+
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
     gc.freeze()
+    gc.set_threshold(*COLLECT)

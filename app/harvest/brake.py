@@ -7,7 +7,7 @@ fails loses none. Gathered removals are counted as `held` and become `tombstoned
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
@@ -41,9 +41,12 @@ def gather(connection: Connection, feed_id: int, run_id: int, ids: Sequence[str]
     return len(rows)
 
 
+_GATHERED = select(removal.c.id).where(removal.c.feed_id == bindparam("feed")).limit(1)
+
+
 def returned(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
     """Forgets gathered removals of records that the source has sent again."""
-    if ids and connection.execute(select(removal.c.id).where(removal.c.feed_id == feed_id).limit(1)).first():
+    if ids and connection.execute(_GATHERED, {"feed": feed_id}).first():
         for start in range(0, len(ids), 500):
             chunk = ids[start : start + 500]
             connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.id.in_(chunk)))

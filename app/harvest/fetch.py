@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from email.utils import parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
+from errno import EDQUOT, ENOSPC
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 from weakref import WeakValueDictionary
@@ -26,7 +27,7 @@ import httpx
 
 from app.harvest.guard import Allow, Resolver, check_answers, check_url, is_address, parse_url, plain, port_of
 from app.protocol.connector import Request, Response
-from app.protocol.errors import OutOfBounds, PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
+from app.protocol.errors import DiskFull, OutOfBounds, PeerThrottled, PeerUnavailable, PeerUnreachable, PeerViolation
 
 HOPS = 3
 PER_HOST = 2
@@ -326,6 +327,10 @@ class Fetcher:
             return self._follow(self._first(request), budget)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise PeerUnavailable(f"no usable answer: {error or type(error).__name__}") from error
+        except OSError as error:
+            if error.errno not in (ENOSPC, EDQUOT):
+                raise
+            raise DiskFull("there is no room for the answer in the directory of temporary files (TMPDIR)") from error
         finally:
             self._current.budget = None
 
@@ -493,7 +498,16 @@ def _headers(answer: httpx.Response) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         if name not in dropped:
             found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+    return {**found, "date": _date(found.get("date", ""), time.time())}
+
+
+def _date(stated: str, now: float) -> str:
+    """The server's Date, this machine's time where that is earlier or there is none: no checkpoint lies ahead of us."""
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        date = parsedate_to_datetime(stated)
+        if date.tzinfo is not None and date.timestamp() <= now:
+            return stated
+    return formatdate(now, usegmt=True)
 
 
 def _check_load(answer: httpx.Response) -> None:

@@ -1,22 +1,27 @@
 """Looking without storing: preview the first records, validate a thousand. Nothing is written."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from app.access import secrets
-from app.access.keyring import Keyring
 from app.feeds import service as feeds
 from app.harvest.assess import Verdict, assessed, coverage, grouped, score
 from app.harvest.discovery import configured, unmasked
-from app.harvest.fetch import Fetcher
+from app.harvest.fetch import Fetched, Fetcher
+from app.harvest.files import stored
+from app.harvest.pages import Engine
 from app.harvest.prepare import Source
-from app.protocol.connector import Connector, Entry, Fault
+from app.protocol.connector import Connector, Entry, Fault, Request
+from app.protocol.files import UPLOADED
 from app.protocol.record import restore
 
+Uploads = Callable[[Request], Fetched]
+"""The feed's newest uploaded file as an answer."""
 SPARE: Final = 20
 """Requests beyond one a record: a sitemap gives one record a page, and some pages give none."""
 
@@ -43,6 +48,7 @@ class Subject(NamedTuple):
     mapping: dict[str, Any] | None
     at_hand: Sample | None = None
     secrets: Mapping[str, str] = {}  # of its configuration, by field: for asking only
+    uploads: Uploads | None = None  # of a registered feed
 
     def source(self, rules: str) -> Source:
         """All that decides what its entries mean."""
@@ -54,12 +60,13 @@ class Subject(NamedTuple):
 
 
 def registered(
-    connection: Connection, ring: Keyring | None, reference: int | str, mapping: dict[str, Any] | None = None
+    engine: Engine, connection: Connection, reference: int | str, mapping: dict[str, Any] | None = None
 ) -> Subject:
-    """A registered feed with its secrets. Raises NotFound for one that is not among the caller's."""
+    """A registered feed with its secrets and its files. Raises NotFound for one that is not among the caller's."""
     feed = feeds.by_id(connection, reference)
-    known = secrets.opened(connection, ring, feeds.owner(feed["id"])) if ring else {}
-    return of_feed(feed, mapping)._replace(secrets=known)
+    known = secrets.opened(connection, engine.ring, feeds.owner(feed["id"])) if engine.ring else {}
+    files = partial(stored, engine.database, engine.files, feed["id"])
+    return of_feed(feed, mapping)._replace(secrets=known, uploads=files)
 
 
 def of_feed(feed: Mapping[str, Any], mapping: dict[str, Any] | None = None) -> Subject:
@@ -72,11 +79,12 @@ def unregistered(connector: str, config: dict[str, Any], mapping: dict[str, Any]
     return Subject("N-000000-00", "look", connector, config, mapping)
 
 
-def sampled(fetcher: Fetcher, connector: Connector, limit: int) -> Sample:
+def sampled(fetcher: Fetcher, connector: Connector, limit: int, uploads: Uploads | None = None) -> Sample:
     """The first entries that are not deletions, from the beginning of the source. Raises what the source raises."""
     sample, checkpoint, done = Sample(), connector.fresh({}), False
     while not done and len(sample) < limit and sample.requests < limit + SPARE:
-        fetched = fetcher.fetch(connector.request(checkpoint))
+        request = connector.request(checkpoint)
+        fetched = uploads(request) if uploads and request.url == UPLOADED else fetcher.fetch(request)
         sample.requests += fetched.requests
         sample.fetch_s += fetched.seconds
         with fetched.response.body:
@@ -119,7 +127,7 @@ def validate(fetcher: Fetcher, subject: Subject, number: int, rules: str) -> tup
 
 def _looked(fetcher: Fetcher, subject: Subject, number: int, rules: str) -> tuple[list[Verdict], Sample, float]:
     began = time.perf_counter()
-    sample = subject.at_hand or sampled(fetcher, subject.asking(), number)
+    sample = subject.at_hand or sampled(fetcher, subject.asking(), number, subject.uploads)
     source = subject.source(rules)
     verdicts = [verdict for context, entries in sample.groups for verdict in assessed(source, entries, context)]
     return verdicts[:number], sample, time.perf_counter() - began - sample.fetch_s

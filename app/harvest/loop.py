@@ -12,14 +12,14 @@ from app.access import secrets
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.feeds.service import owner
-from app.harvest import brake, freshness, runs
+from app.harvest import brake, freshness, quarantine, runs
 from app.harvest.discovery import unmasked
-from app.harvest.pages import Engine, Run, ahead, steps
+from app.harvest.pages import Engine, Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
 from app.harvest.store import store
 from app.protocol.connector import Checkpoint, Connector
-from app.protocol.errors import HutongError, LeaseLost, PeerThrottled
+from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, Unavailable
 from app.protocol.words import Job
 
 __all__ = ["Engine", "harvest"]
@@ -28,18 +28,22 @@ __all__ = ["Engine", "harvest"]
 def harvest(
     engine: Engine, lease: Lease, feed: Mapping[str, Any], job: str = Job.HARVEST, asked: runs.Asked = runs.NOBODY
 ) -> dict[str, Any]:
-    """Runs a feed under its lease to the end; the run's report. LeaseLost passes through: another worker goes on."""
+    """Runs a feed under its lease to the end; the run's report.
+
+    LeaseLost and Unavailable pass through and leave the run open: whoever claims the feed next goes on with it.
+    """
     source = Source.of(feed, engine.rules)
     with engine.database.write() as connection:
         leases.hold(connection, lease)
         run_id = runs.begin(connection, feed["id"], job, asked)
-    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Counter())
+        poison = quarantine.poison(connection, feed["id"])
+    run = Run(engine, lease, run_id, feed, source, reading(source).connector, Counter(), Memory(poison=poison))
     swept = job == Job.COMPARE or (job == Job.RECONCILE and run.connector.sweep() is not None)
     work = reconcile if swept else _pages
     error: HutongError | None = None
     try:
         work(run._replace(connector=_asking(engine, feed, run.connector)), job)
-    except LeaseLost:
+    except (LeaseLost, Unavailable):
         raise
     except PeerThrottled as throttled:
         return _park(run, throttled)
@@ -87,6 +91,7 @@ def _finish(run: Run, job: str, error: HutongError | None) -> dict[str, Any]:
         leases.hold(connection, run.lease)
         runs.count(connection, run.run_id, **run.traffic)
         if error is None:
+            leases.answered(connection, run.feed["host"])
             brake.settle(connection, run.lease.feed_id, run.run_id, run.engine.brake)
         runs.end(connection, run.run_id, error)
         freshness.measure(connection, run.run_id)

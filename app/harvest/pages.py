@@ -4,10 +4,12 @@ Reading goes ahead of storing where another process prepares: while a page is wr
 What is read ahead and never stored is read again, because only the stored page moves the checkpoint.
 """
 
+import gc
+import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,17 +18,23 @@ from app.access.quotas import STANDARD, Quotas
 from app.admission import service as admission
 from app.catalogue import service
 from app.db import Database
+from app.disk import Disk
 from app.feeds import leases
 from app.feeds.leases import Lease
+from app.harvest import trial
 from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
-from app.protocol.connector import Checkpoint, Connector, Entry, Page, Request
+from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page, Request
 from app.protocol.errors import PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
+from app.protocol.seen import Seen
 
+MET = 50_000
 TRANSACTION = 500  # records; larger ones make other writers wait
+# How often the cyclic collector looks (gc.set_threshold): a page makes many objects and hardly a cycle.
+COLLECT = (20_000, 10, 10)
 RETRIES = (1.0, 2.0, 4.0)
 PATIENCE_S = 5.0  # a longer Retry-After parks the feed instead of holding a worker
 
@@ -58,12 +66,40 @@ class Engine:
     files: Path = Path()
     quotas: Quotas = STANDARD
     ring: Keyring | None = None  # opens the secrets of feeds
+    disk: Disk | None = None  # below its reserve nothing is taken in
+
+    def __post_init__(self) -> None:
+        gc.set_threshold(*COLLECT)
 
     def close(self) -> None:
         """Gives connections back and ends the processes beside, if there are any."""
         self.fetcher.close()
         if (end := getattr(self.prepare, "close", None)) is not None:
             end()
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a run knows of its own pages and no table keeps; a worker that takes the run over begins anew.
+
+    `size`, `rules` and `first` are the records judged since the last verdict on the source's shape, what refused them
+    and the first record that each rule refused; `poison` marks records that kill their reader; `met` and `met_before`
+    are the last 50,000 to 100,000 identifiers.
+    """
+
+    size: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[str, Fault]] = field(default_factory=dict)
+    poison: set[bytes] = field(default_factory=set)
+    met: Seen = field(default_factory=Seen)
+    met_before: Seen = field(default_factory=Seen)
+
+    def again(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those that came before in this run, or more than once here: the source's pages moved."""
+        found = frozenset(id for id in ids if not self.met.add(id) or id in self.met_before)
+        if len(self.met) > MET:
+            self.met, self.met_before = Seen(), self.met
+        return found
 
 
 class Run(NamedTuple):
@@ -77,6 +113,7 @@ class Run(NamedTuple):
     connector: Connector
     traffic: Counter[str]
     """Requests, bytes, how they ended and what they took (`tables.TRAFFIC`), as far as no page has carried it yet."""
+    memory: Memory
 
 
 class Step(NamedTuple):
@@ -104,13 +141,15 @@ def steps(run: Run, checkpoint: Checkpoint) -> Iterator[Step]:
 
 def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tuple[Page, Mapping[str, int]]]:
     """Pages and what they cost. Raises what fetching and reading raise, after the pages before it."""
-    done = False
+    done, suspect = False, run.feed["deaths"] >= trial.SUSPECT
     while not done:
         fetched = _fetch(run, connector.request(checkpoint))
         with fetched.response.body:
+            if suspect:
+                run.memory.poison |= trial.poisoned(run.source, connector, checkpoint, fetched.response)
             for page in connector.read(checkpoint, fetched.response):
                 yield page, _carried(run)
-                checkpoint, done = page.checkpoint, page.done
+                checkpoint, done, suspect = page.checkpoint, page.done, False
 
 
 def _carried(run: Run) -> Mapping[str, int]:
@@ -137,29 +176,50 @@ def ahead(items: Iterable[Step], number: int) -> Iterator[Step]:
 def _fetch(run: Run, request: Request) -> Fetched:
     if request.url == UPLOADED:
         return stored(run.engine.database, run.engine.files, run.feed["id"], request)
+    failed = False
     for pause in (*RETRIES, None):
         try:
-            return _noted(run, run.engine.fetcher.fetch(request))
+            fetched = _noted(run, run.engine.fetcher.fetch(request))
+            if fetched.response.status < 500:
+                return _answered(run, fetched) if failed else fetched
+            # What a 5xx means only the connector knows (OAI-PMH may answer so); it judges the last one.
+            if _unanswered(run) or pause is None:
+                return fetched
+            fetched.response.body.close()
         except PeerThrottled as throttled:
-            wait = throttled.wait_s or 60.0
+            wait = 60.0 if throttled.wait_s is None else throttled.wait_s
             run.traffic["throttled"] += 1
             with run.engine.database.write() as connection:
                 leases.hold(connection, run.lease)
                 leases.park(connection, run.feed["host"], wait)
             if wait > run.engine.patience_s or pause is None:
                 raise
-            _wait(run, wait)
+            _wait(run, max(wait, pause))
+            continue
         except PeerUnavailable:
             run.traffic["silent"] += 1
-            if pause is None:
+            if _unanswered(run) or pause is None:
                 raise
-            _wait(run, pause)
+        failed = True
+        _wait(run, pause * random.uniform(0.8, 1.2))
     raise AssertionError("the last try returns or raises")
 
 
 def _wait(run: Run, seconds: float) -> None:
     run.traffic["waited_ms"] += round(seconds * 1000)
     time.sleep(seconds)
+
+
+def _unanswered(run: Run) -> bool:
+    with run.engine.database.write() as connection:
+        leases.hold(connection, run.lease)
+        return leases.unanswered(connection, run.feed["host"])
+
+
+def _answered(run: Run, fetched: Fetched) -> Fetched:
+    with run.engine.database.write() as connection:
+        leases.answered(connection, run.feed["host"])
+    return fetched
 
 
 def _noted(run: Run, fetched: Fetched) -> Fetched:
@@ -187,18 +247,33 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
     key = source_key(run.source, page.context)
     puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:
-        stored = service.known(connection, puts) if puts else {}
-        kept = admission.heads(connection, puts)
+        # What is kept back is newer than what is live under the same id.
+        waiting = {id: bytes(row.source_hash) for id, row in admission.heads(connection, puts).items()}
+        marks = service.marks(connection, puts) | waiting
+    # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
+    shared = {id for id, count in Counter(puts).items() if count > 1} if len(marks) < len(puts) else set()
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
-        if not entry.deleted and not _repeat(stored.get(id), kept.get(id), entry, key)
+        if not entry.deleted and (id in shared or not _repeat(marks.get(id), entry, key))
     ]
-    return ids, fresh, run.engine.prepare(run.source, [entries[place] for place in fresh], page.context)
+    return ids, fresh, _careful(run, [entries[place] for place in fresh], page.context)
 
 
-def _repeat(stored: Any, kept: Any, entry: Entry, key: bytes) -> bool:
-    """What is kept back is newer than what is live under the same id."""
-    if kept is not None:
-        return bytes(kept.source_hash) == source_hash(entry.raw, key)
-    return stored is not None and stored.live == 1 and bytes(stored.source_hash) == source_hash(entry.raw, key)
+def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
+    """Prepares what may be prepared; a record that is known to kill its reader is refused unread."""
+    if not run.memory.poison:
+        return run.engine.prepare(run.source, entries, context)
+    good, bad = trial.refused(entries, run.memory.poison)
+    begun = run.engine.prepare(run.source, good, context)
+    return lambda: _joined(begun(), len(entries), bad)
+
+
+def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
+    places = [place for place in range(size) if place not in bad]
+    refused = [*bad.items(), *((places[place], fault) for place, fault in batch.refused)]
+    return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]))
+
+
+def _repeat(mark: bytes | None, entry: Entry, key: bytes) -> bool:
+    return mark is not None and mark == source_hash(entry.raw, key)

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.access.quotas import STANDARD
 from app.admission import service as admission
 from app.catalogue import service
 from app.db import Database, now
-from app.harvest import runs
+from app.harvest import owners, runs, trial
 from app.harvest.prepare import Source, prepared, reading, stamp
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
@@ -45,10 +45,12 @@ def store(
     connection.execute(rejection.insert(), rows)
 
 
+_OPEN = select(rejection.c.id).where(rejection.c.feed_id == bindparam("feed"), rejection.c.state == "open").limit(1)
+
+
 def cleared(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
     """Entries that came again and are good now leave the quarantine."""
-    open_one = select(rejection.c.id).where(rejection.c.feed_id == feed_id, rejection.c.state == "open").limit(1)
-    if identifiers and connection.execute(open_one).first():
+    if identifiers and connection.execute(_OPEN, {"feed": feed_id}).first():
         _forget(connection, feed_id, identifiers)
 
 
@@ -69,11 +71,17 @@ def held_back(connection: Connection, feed_id: int, identifiers: Sequence[str]) 
     return set(connection.execute(query.where(rejection.c.identifier.in_(names))).scalars())
 
 
+def poison(connection: Connection, feed_id: int) -> set[bytes]:
+    """Marks of the refused records that kill whoever parses them; from then on they are refused unread."""
+    query = select(rejection.c.raw).where(rejection.c.state == "open", rejection.c.rule == trial.POISON)
+    return {trial.mark(bytes(raw)) for raw in connection.execute(query.where(rejection.c.feed_id == feed_id)).scalars()}
+
+
 def waiting(connection: Connection, feed_id: int, rule: str | None = None) -> list[Any]:
     """Open refusals of a feed with their bytes, in the order they came."""
     query = select(rejection).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
-    if rule:
-        query = query.where(rejection.c.rule == rule)
+    # What kills its reader is parsed again only where somebody names its rule.
+    query = query.where(rejection.c.rule == rule) if rule else query.where(rejection.c.rule != trial.POISON)
     return list(connection.execute(query.order_by(rejection.c.id)))
 
 
@@ -113,12 +121,16 @@ def _replay(
     again = reading(source).connector.again
     entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
     batch = prepared(source, entries, context)
-    refused = {place for place, _ in batch.refused}
-    done = [row.id for place, row in enumerate(rows) if place not in refused]
+    raws = batch.raws(entries)
     native = reading(source).connector.native
     with database.write() as connection:
         origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
-        kept = admission.Kept(batch.raws(entries), context)
+        batch, passed = owners.screened(connection, feed, batch)
+        kept = admission.Kept(raws, context)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
+        refused = {place for place, _ in batch.refused}
+        done = [row.id for place, row in enumerate(rows) if place not in refused]
         connection.execute(update(rejection).where(rejection.c.id.in_(done)).values(state="replayed"))
-        runs.count(connection, run_id, **runs.figures(outcome), rejected=len(batch.refused), pages=1)
+        counts = runs.figures(outcome)
+        counts["unchanged"] += passed
+        runs.count(connection, run_id, **counts, rejected=len(batch.refused), pages=1)

@@ -16,7 +16,7 @@ from app.catalogue import service
 from app.db import among
 from app.feeds import leases
 from app.harvest import brake, runs
-from app.harvest.pages import Run, ahead, pages, steps
+from app.harvest.pages import Memory, Run, ahead, pages, steps
 from app.harvest.prepare import identity, stamp
 from app.harvest.store import store
 from app.harvest.tables import rejection
@@ -85,7 +85,8 @@ def _repair(run: Run, named: Sequence[str], unseen: Sequence[str]) -> None:
         )
     if not wanted:
         return
-    picked = run._replace(connector=run.connector.pick(wanted))
+    # Records asked for one by one are those that are odd: they say nothing of the source's shape.
+    picked = run._replace(connector=run.connector.pick(wanted), memory=Memory(size=-len(wanted)))
     for step in ahead(steps(picked, {}), run.engine.ahead):
         # Not the last step of anything: the feed's checkpoint belongs to its harvests.
         store(picked, step._replace(last=False))

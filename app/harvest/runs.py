@@ -3,13 +3,13 @@
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, desc, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, desc, select, update
 
 from app.catalogue.service import Outcome
 from app.db import insert_missing, now, plain
 from app.feeds.service import mine
 from app.harvest import totals
-from app.harvest.tables import ANSWERS, COUNTS, held, rejection, run, run_day
+from app.harvest.tables import ANSWERS, COUNTS, TRAFFIC, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
 
@@ -41,8 +41,15 @@ def begin(connection: Connection, feed_id: int, job: str, asked: Asked = NOBODY)
 def count(connection: Connection, run_id: int, **by: int) -> None:
     """Adds to a run's figures; `seen` is the sum of what became of the records."""
     by["seen"] = sum(by.get(name, 0) for name in COUNTS)
-    if moved := {n: run.c[n] + v for n, v in by.items() if v}:
-        connection.execute(update(run).where(run.c.id == run_id).values(moved))
+    connection.execute(_COUNT, {"mine": run_id, **{f"by_{name}": by.get(name, 0) for name in _FIGURES}})
+
+
+_FIGURES = ("seen", *COUNTS, "pages", "requests", "bytes", *TRAFFIC)
+_COUNT = (
+    update(run)
+    .where(run.c.id == bindparam("mine"))
+    .values({name: run.c[name] + bindparam(f"by_{name}", type_=BigInteger) for name in _FIGURES})
+)
 
 
 def figures(outcome: Outcome) -> dict[str, int]:
@@ -52,7 +59,10 @@ def figures(outcome: Outcome) -> dict[str, int]:
 
 def expect(connection: Connection, run_id: int, total: int) -> None:
     """The source's own count of what it will send, for progress only."""
-    connection.execute(update(run).where(run.c.id == run_id).values(total=total))
+    connection.execute(_EXPECT, {"mine": run_id, "count": total})
+
+
+_EXPECT = update(run).where(run.c.id == bindparam("mine")).values(total=bindparam("count"))
 
 
 def read_through(connection: Connection, run_id: int) -> None:

@@ -10,29 +10,34 @@ from app.admission import service as admission
 from app.catalogue import digests, service
 from app.feeds import leases
 from app.feeds.tables import feed
-from app.harvest import brake, quarantine, runs
-from app.harvest.pages import Run, Step
+from app.harvest import brake, owners, quarantine, runs
+from app.harvest.pages import Memory, Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
 from app.protocol.errors import PeerViolation, QuotaFull
 from app.protocol.vocab import province_of
 
 EVIDENCE = 20  # refused entries kept of a page that was not stored
+JUDGED = 20  # records
 Refused = Sequence[tuple[Entry, Fault]]
 
 
 def store(run: Run, step: Step) -> Mapping[str, int]:
-    """Stores a step; its counts. Raises LeaseLost, QuotaFull, and PeerViolation for a page of another shape."""
+    """Stores a step; its counts. Raises LeaseLost, Unavailable, QuotaFull, and PeerViolation for another shape."""
+    if run.engine.disk is not None:
+        run.engine.disk.check()
     batch = step.batch()
-    if (changed := _schema_change(step, batch)) is not None:
+    if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
+    again = run.memory.again(id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted)
     with run.engine.database.write() as connection:
-        values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode()} if step.last else {}
+        values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
-        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native)
+        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+        batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         if outcome.created:
             _bound(connection, run)
@@ -40,7 +45,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
         counts = runs.figures(outcome)
-        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted
+        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
         counts |= {"rejected": len(refused), "held": outcome.held + deleted + _absent(connection, run, step)}
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
@@ -126,15 +131,22 @@ def _keep_evidence(run: Run, step: Step, batch: Batch) -> None:
         runs.count(connection, run.run_id, **step.traffic)
 
 
-def _schema_change(step: Step, batch: Batch) -> PeerViolation | None:
-    """Half of a page refused for one reason is not bad records but a source that has changed its shape."""
-    size = sum(not entry.deleted for entry in step.entries)
-    if size < 20 or not batch.refused:
+def _schema_change(memory: Memory, step: Step, batch: Batch) -> PeerViolation | None:
+    """Half of the records refused for one reason is not bad records but a source that has changed its shape.
+
+    Judged whenever JUDGED records have come since the last verdict, in one page or in several small ones.
+    """
+    memory.size += sum(not entry.deleted for entry in step.entries)
+    for place, fault in batch.refused:
+        memory.rules[fault.rule] += 1
+        memory.first.setdefault(fault.rule, (step.entries[step.fresh[place]].identifier, fault))
+    if memory.size < JUDGED:
         return None
-    rule, number = Counter(fault.rule for _, fault in batch.refused).most_common(1)[0]
-    if number * 2 < size:
-        return None
-    place, fault = next((place, fault) for place, fault in batch.refused if fault.rule == rule)
-    first = step.entries[step.fresh[place]].identifier
-    detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {first!r}"
-    return PeerViolation("run.schema_changed", detail)
+    size, rules, first = memory.size, memory.rules, memory.first
+    memory.size, memory.rules, memory.first = 0, Counter(), {}
+    for rule, number in rules.most_common(1):
+        if number * 2 >= size:
+            identifier, fault = first[rule]
+            detail = f"{number} of {size} records refused by {rule} ({fault.detail}), first {identifier!r}"
+            return PeerViolation("run.schema_changed", detail)
+    return None

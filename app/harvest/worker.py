@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
-from app.db import Database
+from app.db import Database, why
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest.loop import Engine, harvest
 from app.harvest.runs import NOBODY, Asked
 from app.platforms import service as platforms
-from app.protocol.errors import Conflict, LeaseLost
+from app.protocol.errors import Conflict, LeaseLost, Unavailable
 from app.protocol.words import Job
 
 log = structlog.get_logger()
+LONGEST_S = 5.0  # between two tries of a database that does not answer
 PATIENCE_S = 5.0  # what a stopping worker gives its threads; service managers kill after ten and more
 
 
@@ -37,6 +37,7 @@ class Worker:
         self.on_report: Callable[[dict[str, Any]], None] | None = None
         self.stopping = threading.Event()
         self._held: dict[str, Lease] = {}
+        self._low = False
         # Daemons: a slow answer must not keep a process from ending; nothing is stored after its lease is gone.
         self._threads = [
             threading.Thread(target=self._work, name=f"harvest-{n}", daemon=True) for n in range(concurrency)
@@ -62,15 +63,40 @@ class Worker:
             try:
                 if not self._one(name):
                     self.stopping.wait(self.idle_s)
-            except (LeaseLost, OperationalError) as passing:
+            except LeaseLost as lost:
                 if not self.stopping.is_set():
-                    log.warning("harvest.interrupted", error=str(passing)[:300])
+                    log.warning("harvest.interrupted", error=lost.detail)
                 self.stopping.wait(self.idle_s)
+            except Unavailable as passing:
+                log.warning("harvest.interrupted", error=why(passing))
+                self._wait_for_database(name)
             except Exception:
                 log.exception("harvest.fault")
                 self.stopping.wait(self.idle_s)
 
+    def _wait_for_database(self, name: str) -> None:
+        """Ends when the database takes writes again; by then this thread's feed is anybody's, from its last page on."""
+        pause = self.idle_s
+        while not self.stopping.wait(pause):
+            try:
+                with self.engine.database.write() as connection:
+                    leases.forsake(connection, name)
+                log.info("harvest.resumed")
+                return
+            except Unavailable:
+                pause = min(2 * pause, LONGEST_S)
+
+    def _room(self) -> bool:
+        """Whether there is room to take anything in; said once when it changes."""
+        low = self.engine.disk is not None and self.engine.disk.low
+        if low != self._low:
+            self._low = low
+            log.warning("harvest.no_room" if low else "harvest.room")
+        return not low
+
     def _one(self, name: str) -> bool:
+        if not self._room():
+            return False
         with self.engine.database.write() as connection:
             lease = leases.claim_due(connection, name, self.lease_s)
             if lease is None:
@@ -94,8 +120,8 @@ class Worker:
         try:
             with self.engine.database.write() as connection:
                 leases.hand_over(connection, lease)
-        except OperationalError as failure:
-            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=str(failure)[:300])
+        except Unavailable as failure:
+            log.warning("harvest.not_handed_over", feed=lease.feed_id, error=why(failure))
 
 
 def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:
@@ -125,6 +151,8 @@ class heartbeat:
                     leases.hold(connection, self.lease)
             except LeaseLost:
                 return
+            except Unavailable:
+                continue  # the run itself meets it too; when the database is back first, the lease is still ours
 
 
 def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 60) -> dict[str, Any]:

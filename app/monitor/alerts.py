@@ -6,21 +6,20 @@ Looking is one read and one short transaction; telling is outside of both, since
 import threading
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection, or_, select, update
-from sqlalchemy.exc import OperationalError
 
 from app.access import keys
-from app.db import Database, insert_missing, now
+from app.db import Database, insert_missing, now, why
+from app.disk import Disk
 from app.harvest.worker import owner
 from app.monitor import alert_routes, incidents, notices, observe, wording
 from app.monitor.causes import EXPIRY_DAYS, Cause, causes
 from app.monitor.courier import AlertUndelivered, Courier
 from app.monitor.notices import Batch
 from app.monitor.tables import watch
-from app.protocol.errors import NotFound, SecretLost
+from app.protocol.errors import NotFound, SecretLost, Unavailable
 
 log = structlog.get_logger()
 NAME = "alerts"
@@ -29,17 +28,17 @@ Chore = Callable[[Callable[[], bool]], object]
 """Work of the one who looks; it asks before each step whether it may go on."""
 
 
-def current(connection: Connection, data_dir: Path) -> list[Cause]:
+def current(connection: Connection, disk: Disk) -> list[Cause]:
     """What is wrong now, incidents or not."""
     members = incidents.members(connection)
     ending = keys.ending(connection, max(EXPIRY_DAYS))
-    return causes(observe.feeds(connection), observe.hub(connection, data_dir), members, ending)
+    return causes(observe.feeds(connection), observe.hub(connection, disk), members, ending)
 
 
-def evaluate(database: Database, data_dir: Path, patience_s: int = incidents.PATIENCE_S) -> None:
+def evaluate(database: Database, disk: Disk, patience_s: int = incidents.PATIENCE_S) -> None:
     """Makes the incidents what is wrong now, and queues what is to be told."""
     with database.read() as connection:
-        found = current(connection, data_dir)
+        found = current(connection, disk)
     with database.write() as connection:
         incidents.reconcile(connection, found, patience_s)
 
@@ -114,10 +113,10 @@ class Watch:
     only by the one who does, after the alerts."""
 
     def __init__(
-        self, database: Database, courier: Courier, data_dir: Path, *, every_s: float = 60,
+        self, database: Database, courier: Courier, disk: Disk, *, every_s: float = 60,
         each: Callable[[], None] = lambda: None, chores: Sequence[Chore] = (),
     ) -> None:  # fmt: skip
-        self.database, self.courier, self.data_dir, self.every_s, self.each = database, courier, data_dir, every_s, each
+        self.database, self.courier, self.disk, self.every_s, self.each = database, courier, disk, every_s, each
         self.chores = chores
         self._stop = threading.Event()
         self._name = owner()
@@ -137,7 +136,7 @@ class Watch:
         with self.database.write() as connection:
             if not claim(connection, self._name, self.every_s):
                 return False
-        evaluate(self.database, self.data_dir)
+        evaluate(self.database, self.disk)
         deliver(self.database, self.courier, self._going_on)
         for chore in self.chores:
             chore(self._going_on)
@@ -154,7 +153,7 @@ class Watch:
             try:
                 self.each()
                 self.look()
-            except OperationalError as passing:
-                log.warning("watch.interrupted", error=str(passing)[:300])
+            except Unavailable as passing:
+                log.warning("watch.interrupted", error=why(passing))
             except Exception:
                 log.exception("watch.fault")

@@ -75,13 +75,14 @@ class Seen(NamedTuple):
 
 
 class Hub(NamedTuple):
-    """The hub itself: due feeds that nobody took for how long, feeds being run, the disk in bytes."""
+    """The hub itself: due feeds that nobody took for how long, feeds being run, the disk and its reserve in bytes."""
 
     queue: int
     queue_age_s: int
     running: int
     disk_free: int
     disk_total: int
+    disk_reserve: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,12 @@ def _of_key(key: Ending) -> Cause:
 
 def _of_hub(hub: Hub) -> list[Cause]:
     found = []
-    if scarce(hub.disk_free, hub.disk_total):
+    if scarce(hub.disk_free, hub.disk_total) or hub.disk_free < hub.disk_reserve:
         share = hub.disk_free / max(hub.disk_total, 1)
-        found.append(Cause("hub:disk", Rule.DISK, HUB, f"{hub.disk_free >> 20} MiB free ({share:.0%})"))
+        detail = f"{hub.disk_free >> 20} MiB free ({share:.0%})"
+        if hub.disk_free < hub.disk_reserve:
+            detail += f", less than the reserve of {hub.disk_reserve >> 20} MiB: nothing is taken in"
+        found.append(Cause("hub:disk", Rule.DISK, HUB, detail))
     if hub.queue and hub.queue_age_s > WORKER_MISSING_S and not hub.running:
         detail = f"{hub.queue} feeds are due, the first for {hub.queue_age_s} s, and no worker takes them"
         found.append(Cause("hub:worker", Rule.WORKER, HUB, detail))

@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, schema
 from app.db import Database, metadata, now
+from app.disk import BALLAST, Disk
 from app.feeds.leases import HOST_LIMIT
 from app.feeds.tables import feed, host
 from app.harvest.guard import Allow
-from app.monitor import alerts, observe, status
+from app.monitor import alerts, status
 from app.monitor.causes import WORKER_MISSING_S, scarce
 from app.monitor.states import NEEDS_A_PERSON
 from app.platforms.tables import platform
@@ -82,7 +83,7 @@ def _why(
             return "backoff", max(row.next_at, parked.get(row.host, 0)), told
         return "not due", row.next_at, f"every {one.every_s} s"
     if row.host in parked:
-        return "parked", parked[row.host], f"{row.host} asked to wait (Retry-After)"
+        return "parked", parked[row.host], f"{row.host} asked to wait (Retry-After) or does not answer"
     if busy[row.host] >= HOST_LIMIT:
         return "host limit", None, f"{busy[row.host]} feeds of {row.host or 'the uploads'} are being run"
     return "due", row.next_at or None, "waits for a worker"
@@ -96,10 +97,10 @@ def examine(database: Database, settings: Settings) -> dict[str, Any]:
             if not schema_check.good:
                 return _report([schema_check], [])
             return _report([schema_check, *checks(connection, settings)], waits(connection))
-    except Unavailable as missing:
-        return _report([Check("database.reach", False, missing.detail, "make it, or name the right one")], [])
-    except SQLAlchemyError as error:
-        said = f"{database.url.render_as_string(hide_password=True)}: {type(error).__name__}"
+    except (SQLAlchemyError, Unavailable) as error:
+        if isinstance(error, Unavailable) and error.__cause__ is None:
+            return _report([Check("database.reach", False, error.detail, "make it, or name the right one")], [])
+        said = f"{database.url.render_as_string(hide_password=True)}: {type(error.__cause__ or error).__name__}"
         return _report([Check("database.reach", False, said, "check HUTONG_DATABASE_URL and the server")], [])
 
 
@@ -111,7 +112,7 @@ def _report(found: list[Check], waiting: list[Wait]) -> dict[str, Any]:
 def checks(connection: Connection, settings: Settings) -> list[Check]:
     """Database, clock, disk, settings, workers, alerts; each with its remedy."""
     return [
-        *_database(connection), _clock(connection), _disk(connection, settings.data_dir), _workers(connection),
+        *_database(connection), _clock(connection), _disk(settings.data_dir, settings.reserve), _workers(connection),
         _feeds(connection), _alerts(connection, settings), *_settings(settings),
     ]  # fmt: skip
 
@@ -148,10 +149,13 @@ def _clock(connection: Connection) -> Check:
     return Check("clock", abs(between) <= CLOCK_S and ahead <= CLOCK_S, found, "set both machines by NTP")
 
 
-def _disk(connection: Connection, folder: Path) -> Check:
-    seen = observe.hub(connection, folder)
-    found = f"{seen.disk_free >> 20} of {seen.disk_total >> 20} MiB free"
-    return Check("disk", not scarce(seen.disk_free, seen.disk_total), found, "make room before the database stops")
+def _disk(folder: Path, reserve: tuple[int, float]) -> Check:
+    place = Disk(folder, reserve)
+    usage, reserved = place.usage(), place.reserved()
+    found = f"{usage.free >> 20} of {usage.total >> 20} MiB free"
+    found += f"; below {reserved >> 20} MiB nothing is taken in" if reserved else ""
+    good = not scarce(usage.free, usage.total) and usage.free >= reserved
+    return Check("disk", good, found, f"make room; {folder / BALLAST} may be deleted at once")
 
 
 def _workers(connection: Connection) -> Check:

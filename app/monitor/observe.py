@@ -1,16 +1,16 @@
 """What the rules look at, read in a handful of grouped queries: 3,500 feeds are a moment (benchmarks/monitor.py)."""
 
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from app.db import now
+from app.disk import Disk
 from app.feeds.tables import feed, host
 from app.harvest.runs import day_of
 from app.harvest.tables import run_day
 from app.harvest.totals import BLAMES
-from app.monitor import objectives, status, system
+from app.monitor import objectives, status
 from app.monitor.causes import REFUSED_LEAST, Hub, Seen
 from app.monitor.objectives import Objective, Standing
 from app.protocol.errors import PeerThrottled
@@ -28,10 +28,10 @@ def feeds(connection: Connection) -> list[Seen]:
     ]
 
 
-def hub(connection: Connection, data_dir: Path) -> Hub:
+def hub(connection: Connection, disk: Disk) -> Hub:
     """The hub itself."""
-    queue, disk = status.queue(connection, now(connection)), system.disk(data_dir)
-    return Hub(queue["queue"], queue["queue_age_s"], queue["running"], disk["free"], disk["total"])
+    queue, usage = status.queue(connection, now(connection)), disk.usage()
+    return Hub(queue["queue"], queue["queue_age_s"], queue["running"], usage.free, usage.total, disk.reserved())
 
 
 def _seen(one: status.Standing, at_host: str, parked: bool, refused: Any, burnt: str) -> Seen:

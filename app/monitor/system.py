@@ -1,7 +1,6 @@
 """The hub itself: who works, what waits, how large the database is and how much disk is left."""
 
 import platform as machine
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, func, select, text
 from app.access.principal import acting, narrowed
 from app.catalogue.queries import epoch, head
 from app.db import now
+from app.disk import Disk
 from app.feeds.service import mine
 from app.feeds.tables import feed, host
 from app.harvest.tables import run
@@ -71,6 +71,4 @@ def _database(connection: Connection) -> dict[str, Any]:
 
 def disk(folder: Path) -> dict[str, int]:
     """Bytes in all and free where a folder is, or would be made."""
-    found = next((place for place in (folder, *folder.resolve().parents) if place.exists()), Path("/"))
-    usage = shutil.disk_usage(found)
-    return {"total": usage.total, "free": usage.free}
+    return Disk(folder, (0, 0)).usage()._asdict()

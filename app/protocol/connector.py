@@ -8,7 +8,7 @@ hub has seen before need not be parsed again, and a quarantined entry can be par
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -57,8 +57,7 @@ class Response:
         return cls(url, status, names, BytesIO(content))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record of a page, not yet parsed.
 
     `identifier` is the source's own (for a native connector the full `ix:` id), `raw` its exact bytes,

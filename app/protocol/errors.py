@@ -15,7 +15,8 @@ HutongError
   HubError            the hub is at fault                          (blame ours)
     FileMissing       an uploaded file is not where this machine looks for it
     LeaseLost         another worker owns the feed now: stop, nothing of the page is stored
-    Unavailable 503   who asks cannot be checked now: nobody is let in
+    Unavailable 503   the database does not answer or cannot write now: nothing was done
+      DiskFull 503    there is no room, or too little to go on taking in
     SecretLost        a sealed value has no key any more
 """
 
@@ -205,11 +206,20 @@ class LeaseLost(HubError):
 
 
 class Unavailable(HubError):
-    """The store of credentials does not answer: fail closed (OWASP ASVS 16.5.2)."""
+    """The database is out of reach, restarting or locked; without it nobody is let in (OWASP ASVS 16.5.2)."""
 
     kind = "hub.unavailable"
     status = 503
     retry = True
+
+    def __init__(self, detail: str, *, wait_s: float = 5) -> None:
+        super().__init__(detail, wait_s=wait_s)
+
+
+class DiskFull(Unavailable):
+    """The disk is full, or so nearly that the hub takes nothing more in."""
+
+    kind = "hub.disk_full"
 
 
 class SecretLost(HubError):

@@ -7,101 +7,19 @@ flagged `unmapped:<field>`: real catalogues would otherwise lose most of their r
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Final, NamedTuple, Required
+from typing import Any, Final, NamedTuple
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import ValidationError
 
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Draft, Fault
+from app.protocol.exact import fits
+from app.protocol.schema import SHAPE, validate
+from app.protocol.schema import Record as Record
+from app.protocol.schema import Rights as Rights
 from app.protocol.text import rule
-
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Long = Annotated[str, Field(min_length=1, max_length=20_000)]
-Term = Annotated[str, Field(min_length=1, max_length=200)]
-Url = Annotated[str, Field(min_length=1, max_length=4000)]
-
-
-class Part(TypedDict, total=False):
-    """Base of the small objects inside a record."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
-
-
-class Identifier(Part, total=False):
-    """An identifier in somebody's catalogue: ISBN, DOI, the source's own (GB/T 41469 2)."""
-
-    catalog: Term
-    entry: Required[Url]
-
-
-class Contributor(Part, total=False):
-    """Who made it, in which role (GB/T 41469 7)."""
-
-    role: Term
-    name: Required[Text]
-    date: Term
-
-
-class Rights(Part, total=False):
-    """What may be done with it (GB/T 41469 12)."""
-
-    statement: Long
-    licence_uri: Url
-    restrictions: list[Term]
-
-
-class Relation(Part, total=False):
-    """A link to another resource (GB/T 41469 T2 7)."""
-
-    type: Term
-    target: Required[Url]
-
-
-class Audit(Part, total=False):
-    """An assessment already made (GB/T 41469 15)."""
-
-    item: Term
-    institution: Text
-    date: Term
-    result: Term
-
-
-class Record(Part, total=False):
-    """One resource's metadata. Dates are text with their own precision: the standard allows a bare year."""
-
-    id: str
-    title: Required[Text]
-    alt_titles: list[Text]
-    identifiers: list[Identifier]
-    languages: list[Term]
-    description: Long
-    keywords: list[Text]
-    type: list[Term]
-    contributors: list[Contributor]
-    version: Term
-    subject: Term
-    stage: Term
-    grade: list[Term]
-    audience: list[Term]
-    edition: Term
-    volume: Term
-    system: Term
-    textbook_node: Text
-    curriculum_standard: Text
-    format: list[Text]
-    size_bytes: int
-    location: list[Url]
-    tech_req: Long
-    rights: Rights
-    price: Term
-    audits: list[Audit]
-    relations: list[Relation]
-    region_scope: list[Term]
-    published: Term
-
 
 MANDATORY: Final = ("languages", "type", "contributors", "subject", "audience", "location", "rights")
 CODED: Final = ("subject", "stage", "grade", "type", "edition", "volume")
@@ -109,7 +27,7 @@ TABLED: Final = (*CODED, "languages")
 FACETS: Final = ("subject", "stage", "grade", "type", "edition", "languages")
 FACET_NAMES: Final = {"languages": "language"}
 
-_validate = TypeAdapter(Record).validate_python
+_MISSING: Final = {name: f"missing:{name}" for name in MANDATORY}
 
 
 class Prepared(NamedTuple):
@@ -144,25 +62,20 @@ def prepare(
         content["id"] = id
     if "title" not in content:
         return Fault("record.title_missing", "a record needs a title", "title", stage="validate")
+    right = fits(content, SHAPE)
     try:
-        content = dict(_validate(content))
+        content = content if right else dict(validate(content))
         document = canonical(content)
     except ValidationError as error:
         return _fault(error)
     except (orjson.JSONEncodeError, TypeError):
         return _forbidden(content)
-    if not _plain(document) and (fault := _forbidden(content)).path:
+    if not right and (fault := _forbidden(content)).path:
         return fault
-    flags += [*flagged, *(f"missing:{name}" for name in MANDATORY if name not in content)]
-    return Prepared(
-        id,
-        document,
-        content_hash(document),
-        content.get("subject", ""),
-        terms(content),
-        " ".join(flags),
-        _searchable(content),
-    )
+    flags += flagged
+    flags += [flag for name, flag in _MISSING.items() if name not in content]
+    subject, found, text = content.get("subject", ""), terms(content), _searchable(content)
+    return Prepared(id, document, content_hash(document), subject, found, " ".join(flags), text)
 
 
 def rebuilt(id: str, document: bytes, flags: str = "") -> Prepared:
@@ -170,14 +83,6 @@ def rebuilt(id: str, document: bytes, flags: str = "") -> Prepared:
     content = restore(document)
     subject = content.get("subject", "")
     return Prepared(id, document, content_hash(document), subject, terms(content), flags, _searchable(content))
-
-
-def _plain(document: bytes) -> bool:
-    """Whether no text can break the text rule: nothing escaped (orjson escapes C0) and everything printable.
-
-    One look at the bytes instead of one a value; where it fails `text.rule` judges and names the place.
-    """
-    return b"\\" not in document and document.decode().replace("\u3000", "").isprintable()
 
 
 def restore(document: bytes) -> dict[str, Any]:
@@ -188,24 +93,28 @@ def restore(document: bytes) -> dict[str, Any]:
 
 def terms(content: Mapping[str, Any]) -> str:
     """Facet terms of a record, `subject=14 stage=2 ...`, sorted, separated by blanks."""
-    found = []
+    found: list[str | tuple[str, ...] | None] = []
     for name in FACETS:
         value = content.get(name)
-        if isinstance(value, str):
-            found.append(_term(name, value))
-        elif value:
-            found += [_term(name, code) for code in value]
-    return " ".join(sorted(set(found)))
+        found.append(tuple(value) if isinstance(value, list) else value)
+    return _terms(tuple(found))
 
 
-@lru_cache(maxsize=65_536)
-def _term(name: str, code: str) -> str:
-    return f"{FACET_NAMES.get(name, name)}={code.replace(' ', '_')[:100]}"
+@lru_cache(maxsize=16_384)
+def _terms(values: tuple[str | tuple[str, ...] | None, ...]) -> str:
+    found = set()
+    for name, value in zip(FACETS, values, strict=True):
+        for code in (value,) if isinstance(value, str) else value or ():
+            found.add(f"{FACET_NAMES.get(name, name)}={code.replace(' ', '_')[:100]}")
+    return " ".join(sorted(found))
 
 
 def _searchable(content: Mapping[str, Any]) -> str:
-    parts = [content["title"], *content.get("alt_titles", ()), *content.get("keywords", ())]
-    parts += [person["name"] for person in content.get("contributors", ())]
+    parts = [content["title"]]
+    parts += content.get("alt_titles", ())
+    parts += content.get("keywords", ())
+    for person in content.get("contributors", ()):
+        parts.append(person["name"])
     return "\n".join(parts)
 
 
@@ -217,7 +126,7 @@ def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> l
         if isinstance(value, str):
             content[name] = _resolved(name, value, tables, flags)
         elif isinstance(value, list):
-            content[name] = _unique(_resolved(name, term, tables, flags) for term in value)
+            content[name] = _unique([_resolved(name, term, tables, flags) for term in value])
     return flags
 
 
@@ -233,7 +142,7 @@ def _resolved(name: str, term: Any, tables: Mapping[str, Mapping[str, str]], fla
     return term.strip()
 
 
-def _unique(values: Any) -> list[Any]:
+def _unique(values: list[Any]) -> list[Any]:
     seen: list[Any] = []
     for value in values:
         if value not in seen and value != "":

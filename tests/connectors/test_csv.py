@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.protocol.connector import Entry, Fault, Page, Response
 from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.tables.delimited import plain
 from connectors.csv import Csv
 
 URL = "https://county.example.org/catalogue.csv"
@@ -324,3 +325,23 @@ def test_an_identifier_that_repeats_is_refused_across_pages_and_resumption() -> 
     assert names(pages)[-1] == "line 702"
     assert drafts(pages)[-1].rule == "table.id_repeated"
     assert pages[-1].complete is not None, "the earlier row stands for the identifier"
+
+
+@given(st.text(st.sampled_from("a,;\t|长 \0\x1c\u2028\ufeff"), max_size=30), st.sampled_from(",;\t|"))
+def test_a_line_without_quotation_marks_is_cut_as_pythons_reader_cuts_it(text: str, delimiter: str) -> None:
+    for end in ("", "\n", "\r\n", "\r"):
+        [expected] = list(csv.reader([text + end], delimiter=delimiter, strict=True)) or [[]]
+        assert plain(text + end, delimiter) == (expected or [""])
+
+
+def test_lines_that_only_pythons_reader_can_judge_are_left_to_it() -> None:
+    assert [plain(text, ",") for text in ('a,"b"\n', "a\nb", "a\rb\n", "x" * 131_073)] == [None] * 4
+    huge = run(f"编号,名称\n1,{'x' * 131_073}\n2,y\n".encode())
+    assert [d.rule if isinstance(d, Fault) else d["名称"] for d in drafts(huge)] == ["table.quote", "y"]
+
+
+def test_a_subtitle_among_cells_of_blanks_is_no_record() -> None:
+    text = table(
+        [HEAD, ["一、小学", " ", "  ", ""], [" ", "二、初中", "", " "], ["A 1", "b", " ", ""], ["A-2", " ", "", ""]]
+    )
+    assert names(run(text.encode())) == ["A 1", "A-2"]

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import resource
+import struct
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -20,6 +23,7 @@ from hypothesis import strategies as st
 
 from app.protocol.connector import Entry, Fault, Page, Response
 from app.protocol.errors import PeerError, PeerViolation
+from app.protocol.tables.workbook import cells_of, text, written
 from connectors.excel import Excel
 
 Sheets = dict[str, list[list[Any]]]
@@ -343,6 +347,52 @@ def test_hostile_bytes_raise_only_what_is_foreseen(scrap: bytes, at: int, kind: 
         except PeerError:
             pass
     assert len(list(feed().parse([Entry("x", scrap)], b""))) == 1
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.floats(0, 9), min_size=1, max_size=4)
+)
+def test_the_bytes_of_a_row_give_its_cells_again(values: list[str | float]) -> None:
+    cells, raw = written(values)
+    assert cells_of(raw) == list(cells) or (not cells and raw == b"")
+    assert list(cells) == [text(value) for value in values][: len(cells)]
+    assert not any(text(value).strip() for value in values[len(cells) :])
+
+
+@pytest.mark.parametrize("cells", [["[1]", "x"], ["a\tb", "c"], ["a", "", "b\n"]])
+def test_cells_that_tabs_cannot_separate_are_kept_as_json(cells: list[str]) -> None:
+    content = xlsx({"a": [["编号", "名称", "注"], ["1", *cells][:3]]})
+    assert list(drafts(run(content))[0].values())[1:3] == cells[:2]
+
+
+def circular(entry: str) -> bytes:
+    """An XLS file whose chain of sectors goes in a circle: that of its directory, or of its first stream."""
+    content = bytearray(xls({"a": [["编号", "名称"], ["1", "x"]]}))
+    [directory], [table] = struct.unpack_from("<I", content, 48), struct.unpack_from("<I", content, 76)
+    [stream] = struct.unpack_from("<I", content, 512 * (directory + 1) + 128 + 116)
+    chosen = directory if entry == "directory" else stream
+    struct.pack_into("<I", content, 512 * (table + 1) + 4 * chosen, chosen)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(("entry", "told"), [("directory", ""), ("stream", "workbook.package\n")])
+def test_a_chain_of_sectors_in_a_circle_costs_neither_the_memory_nor_the_process(
+    entry: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.xls").write_bytes(circular(entry))
+    script = (
+        "import sys; from app.protocol.connector import Response; from app.protocol.errors import PeerError\n"
+        "from connectors.excel import Excel\n"
+        "made = Excel(url='https://x.example.org/a.xls', id_columns=['编号'])\n"
+        "try:\n    list(made.read({}, Response.of(open(sys.argv[1], 'rb').read())))\n"
+        "except PeerError as error:\n    print(error.kind)"
+    )
+    # In a process of its own with little memory: the fault that this is about took all there was.
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.xls")], capture_output=True, text=True, check=False, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
 
 
 def test_2978_counties_as_a_workbook(data: Path) -> None:

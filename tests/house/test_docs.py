@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+import pytest
 import typer
 
 from app.cli import app as cli
-from app.harvest.discovery import kinds
+from app.harvest.discovery import configured, kinds
 from app.settings import Settings
 from connectors import __path__ as connector_path
 
@@ -85,9 +87,32 @@ def test_each_connector_is_one_file_of_one_kind() -> None:
     assert sorted(kind.__module__.removeprefix("connectors.") for kind in kinds().values()) == sorted(files)
 
 
-def test_each_connector_has_its_page() -> None:
-    text = (ROOT / "docs" / "connectors.md").read_text()
-    assert [name for name in kinds() if f"`{name}`" not in text] == []
+def _page(kind: str) -> str:
+    return (ROOT / "docs" / "connectors" / f"{kind}.md").read_text()
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_each_connector_has_its_page_in_chinese_and_english(kind: str) -> None:
+    assert f"](connectors/{kind}.md)" in (ROOT / "docs" / "connectors.md").read_text()
+    lines = _page(kind).splitlines()
+    english = [line for line in lines if not re.search("[\u4e00-\u9fff]", line)]
+    assert len(re.findall("[\u4e00-\u9fff]", _page(kind))) > 100
+    assert len(re.findall(r"[a-z]+ ", " ".join(english))) > 40
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_the_configurations_of_a_connectors_page_are_accepted(kind: str) -> None:
+    examples = re.findall(r"--connector (\S+)[^`]*?--config\s+'([^']*)'", _page(kind))
+    assert kind in [name for name, _ in examples]
+    for name, config in examples:
+        configured(name, orjson.loads(config))
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_a_connectors_page_names_only_rules_that_have_a_page(kind: str) -> None:
+    families = "|".join(sorted({page.split(".")[0] for page in PAGES if "." in page}))
+    named = re.findall(rf"`((?:{families})\.[a-z_]+)`", _page(kind))
+    assert {name for name in named if not name.endswith((".html", ".json", ".xml", ".csv"))} - set(PAGES) == set()
 
 
 def test_every_command_is_documented() -> None:
@@ -102,3 +127,14 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         yield name
     for word, part in below.items():
         yield from _commands(part, f"{name} {word}")
+
+
+def test_every_fault_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert [one for one in named if f"def {one[1]}(" not in (ROOT / one[0]).read_text()] == []
+    parts = re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]
+    told = [part.splitlines()[0] for part in parts if "**枢纽 Hub:**" in part and "::test_" not in part]
+    assert (told, len(named) > 25) == ([], True)
+    rigs = {file.relative_to(ROOT).as_posix() for file in ROOT.glob("tests/faults/test_*.py")}
+    assert rigs <= {file for file, _ in named}, "each rig stands in the table"

@@ -216,3 +216,10 @@ def test_a_proposal_finds_tag_dimensions_dates_and_markup() -> None:
 def test_any_samples_give_a_mapping_that_is_accepted(samples: list[dict[str, Any]]) -> None:
     document, _, _ = mapping.propose(samples)
     mapping.compile(document)(samples[0])
+
+
+def test_a_member_of_rights_never_reaches_the_default_of_the_next_record() -> None:
+    fields, default = {"rights.statement": {"path": "press"}}, {"rights": {"licence_uri": "https://x.example.org/l"}}
+    apply = mapping.compile({"version": 1, "fields": fields, "defaults": default})
+    assert apply({"press": "中华书局"})[0]["rights"] == {**default["rights"], "statement": "中华书局"}
+    assert apply({})[0]["rights"] == default["rights"]

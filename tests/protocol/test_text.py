@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.protocol.text import WORD_LIMIT, fold, index_tokens, query_tokens, rule
+from app.protocol.text import WORD_LIMIT, _tokens, fold, index_tokens, query_tokens, rule, tokens_of
 
 ANY = st.text(st.characters(categories=("L", "M", "N", "P", "S", "Z", "C")), max_size=60)
 
@@ -72,6 +72,15 @@ def test_tokens_are_letters_digits_and_marks(text: str) -> None:
     for character in index_tokens(text).replace(" ", ""):
         kind = unicodedata.category(character)
         assert kind[0] in "LN" or kind in ("Mn", "Mc", "Co") or (kind == "Cn" and _has_pairs(character))
+
+
+@given(st.lists(ANY, max_size=5))
+@example(["a\u2028b", "乾", "坤 乾坤"])
+@example(["\u2028", "\ud800乾", "á", "\u0301"])
+def test_texts_together_have_the_tokens_they_have_alone(texts: list[str]) -> None:
+    assert tokens_of(texts) == [
+        " ".join(filter(None, (_tokens(fold(word)) for word in text.replace("\n", " ").split(" ")))) for text in texts
+    ]
 
 
 def test_a_word_longer_than_the_limit_is_cut_alike() -> None:

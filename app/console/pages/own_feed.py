@@ -50,7 +50,7 @@ def move(request: Request, reference: str, feed_id: int, form: Form) -> None:
     """Lets a feed go on from another address of the proved domain, once that brings the same records."""
     base, engine = database(request), request.app.state.engine
     with base.read() as connection:
-        shown, before = page(connection, reference, feed_id), look.registered(connection, engine.ring, feed_id)
+        shown, before = page(connection, reference, feed_id), look.registered(engine, connection, feed_id)
     config, hidden = masked(configured(before.connector, questions.answers(before.connector, form)))
     with base.read() as connection:
         feeds.at_home(connection, before.platform, config)

@@ -41,7 +41,7 @@ def face(platform: DemoPlatform) -> Face:
 
 
 def _identity(platform: DemoPlatform) -> oaipmh.Identity:
-    return oaipmh.Identity(platform.name, URL, DATE, "YYYY-MM-DDThh:mm:ssZ", "persistent")
+    return oaipmh.Identity("YYYY-MM-DDThh:mm:ssZ", "persistent", platform.name, URL, DATE)
 
 
 def _pages(platform: DemoPlatform) -> Iterator[str]:

@@ -29,17 +29,30 @@ _NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undet
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    return draft((node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata)
+    return draft([(node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata])
 
 
 def draft(elements: Iterable[tuple[str, str]]) -> Draft:
     """A draft of (local name, text) in the order of the record; the namespaces do not count."""
     made: dict[str, Any] = {}
     for name, text in elements:
-        take = TAKES.get(name)
-        if take is not None and (text := text.strip()):
-            take(made, text if text.isprintable() else mended(text))
+        text = text.strip()
+        if text:
+            put(made, name, text if text.isprintable() else mended(text))
     return settled(made)
+
+
+def put(draft: dict[str, Any], name: str, text: str) -> None:
+    """Puts a text where its element belongs; elements nobody mapped are passed over."""
+    if name in LISTED:
+        field, limit = LISTED[name]
+        draft.setdefault(field, []).append(text[:limit])
+    elif name in PERSONS:
+        draft.setdefault("contributors", []).append({"role": name, "name": text[:1000]})
+    elif name in RELATIONS:
+        draft.setdefault("relations", []).append({"type": name, "target": text[:4000]})
+    elif name in TAKES:
+        TAKES[name](draft, text)
 
 
 def settled(draft: Draft) -> Draft:
@@ -74,27 +87,6 @@ def mended(text: str) -> str:
     if not _FOREIGN.search(text):
         return text
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_WINDOWS)
-
-
-def _listed(field: str, limit: int) -> Take:
-    def take(draft: dict[str, Any], text: str) -> None:
-        draft.setdefault(field, []).append(text[:limit])
-
-    return take
-
-
-def _person(role: str) -> Take:
-    def take(draft: dict[str, Any], text: str) -> None:
-        draft.setdefault("contributors", []).append({"role": role, "name": text[:1000]})
-
-    return take
-
-
-def _related(kind: str) -> Take:
-    def take(draft: dict[str, Any], text: str) -> None:
-        draft.setdefault("relations", []).append({"type": kind, "target": text[:4000]})
-
-    return take
 
 
 def _title(draft: dict[str, Any], text: str) -> None:
@@ -138,7 +130,7 @@ def _issued(draft: dict[str, Any], text: str) -> None:
 def _standard(draft: dict[str, Any], text: str) -> None:
     """The first standard is the record's own; further ones (a record can name dozens) are relations."""
     if "curriculum_standard" in draft:
-        _related("conformsTo")(draft, text)
+        draft.setdefault("relations", []).append({"type": "conformsTo", "target": text[:4000]})
     else:
         draft["curriculum_standard"] = text[:1000]
 
@@ -166,20 +158,20 @@ def _stage(text: str) -> bool:
     return vocab.resolve("stage", text) is not None
 
 
-_RELATIONS: Final = (
+LISTED: Final[dict[str, tuple[str, int]]] = {
+    "alternative": ("alt_titles", 1000), "subject": ("keywords", 1000), "coverage": ("keywords", 1000),
+    "temporal": ("keywords", 1000), "spatial": ("region_scope", 200), "type": ("type", 200), "format": ("format", 1000),
+    "medium": ("format", 1000), "extent": ("format", 1000), "audience": ("audience", 200), "mediator": ("audience", 200),
+}  # fmt: skip
+"""Elements whose texts are a list as they are: its field, and the longest text."""
+PERSONS: Final = frozenset({"creator", "contributor", "publisher", "rightsHolder"})
+RELATIONS: Final = frozenset({
     "relation", "source", "isPartOf", "hasPart", "references", "isReferencedBy", "isVersionOf", "hasVersion",
     "replaces", "isReplacedBy", "requires", "isRequiredBy", "isFormatOf", "hasFormat",
-)  # fmt: skip
+})  # fmt: skip
 TAKES: Final[dict[str, Take]] = {
-    "title": _title, "alternative": _listed("alt_titles", 1000), "language": _language,
-    "subject": _listed("keywords", 1000), "coverage": _listed("keywords", 1000), "temporal": _listed("keywords", 1000),
-    "spatial": _listed("region_scope", 200), "description": _description, "abstract": _description,
-    "type": _listed("type", 200), "format": _listed("format", 1000), "medium": _listed("format", 1000),
-    "extent": _listed("format", 1000), "audience": _listed("audience", 200), "mediator": _listed("audience", 200),
+    "title": _title, "language": _language, "description": _description, "abstract": _description,
     "educationLevel": _level, "conformsTo": _standard, "identifier": _identifier,
-    "creator": _person("creator"), "contributor": _person("contributor"), "publisher": _person("publisher"),
-    "rightsHolder": _person("rightsHolder"),
     "date": _date, "issued": _issued, "created": _date, "available": _date,
     "rights": _rights, "license": _rights, "accessRights": _rights,
-    **{name: _related(name) for name in _RELATIONS},
 }  # fmt: skip

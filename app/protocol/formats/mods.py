@@ -6,7 +6,7 @@ from typing import Any, Final
 from lxml import etree
 
 from app.protocol.connector import Draft
-from app.protocol.formats.dublin_core import TAKES, settled, words
+from app.protocol.formats.dublin_core import put, settled, words
 
 _PLAIN: Final = {
     "typeOfResource": "type", "genre": "type", "abstract": "description", "targetAudience": "audience",
@@ -35,7 +35,7 @@ def _local(node: etree._Element) -> str:
 
 def _take(draft: dict[str, Any], element: str, text: str) -> None:
     if text:
-        TAKES[element](draft, text)
+        put(draft, element, text)
 
 
 def _parts(node: etree._Element, *names: str) -> Iterator[str]:

@@ -41,6 +41,12 @@ def reader(path: str) -> Reader:
     return walk
 
 
+def column(path: str) -> str | None:
+    """The member that a path of one plain step names; None for any other path. Raises ValueError."""
+    steps = parse(path)
+    return steps[0].name if len(steps) == 1 and steps[0].key is None else None
+
+
 def _member(name: str) -> Reader:
     def member(source: Any) -> list[Any]:
         found = source.get(name) if isinstance(source, dict) else None

@@ -28,6 +28,10 @@ _ATTRIBUTE: Final = re.compile(r"(?:([\w.-]*):)?([\w.-]+)=\"", re.ASCII)
 # Bytes of what XML 1.0 can carry (2.2), without the carriage return that a parser turns into a line feed (2.11).
 _CARRIED: Final = bytes(code for code in range(256) if code >= 0x20 or code in b"\t\n")
 _NAMES_LIMIT: Final = 1000
+_BODIES_LIMIT: Final = 100
+_BODY_LIMIT: Final = 10_000  # characters of all its tags
+_ALWAYS: Final = frozenset({"", "xml"})
+_NONE: Final = ("", "<")
 
 
 def elements(raw: bytes, context: bytes) -> Pairs | None:
@@ -51,13 +55,8 @@ def _pairs(body: str, names: "_Names | None") -> Pairs | None:
     parts = body.replace(">", "<").split("<")
     if names is None or len(parts) % 4 != 1:
         return None
-    try:
-        found = [names[start] for start in parts[1::4]]
-    except KeyError:
-        return None
-    if [end for _, end in found] != parts[3::4]:
-        return None
-    return [(name, text) for (name, _), text in zip(found, parts[2::4], strict=True)]
+    listed = names.listed(parts[1::2])
+    return list(zip(listed, parts[2::4], strict=True)) if listed is not None else None
 
 
 def _unescaped(pairs: Pairs) -> Pairs | None:
@@ -66,26 +65,44 @@ def _unescaped(pairs: Pairs) -> Pairs | None:
     return whole if len(whole) == len(made) else None
 
 
-class _Names(dict[str, tuple[str, str]]):
-    """(local name, end tag) by start tag, for the prefixes that are declared; KeyError for any other."""
+class _Names:
+    """The local names behind the tags of a body. Records of one source are built alike: what was judged is kept."""
 
     def __init__(self, prefixes: frozenset[str]) -> None:
-        super().__init__()
-        self.prefixes = prefixes
-        self.allowed = prefixes | {"", "xml"}
+        self.prefixes: Final = prefixes
+        self.starts: Final[dict[str, tuple[str, str]]] = {}
+        self.bodies: Final[dict[tuple[str, ...], list[str]]] = {}
 
-    def __missing__(self, start: str) -> tuple[str, str]:
-        found = _START.fullmatch(start)
-        if found is None or found[2] not in self.prefixes or len(self) >= _NAMES_LIMIT:
-            raise KeyError(start)
+    def listed(self, tags: list[str]) -> list[str] | None:
+        """The local name of each start tag of `start, end, start, end ...`; None when only a parser can say."""
+        body = tuple(tags)
+        known = self.bodies.get(body)
+        if known is not None:
+            return known
+        found = [self._start(tag) for tag in tags[::2]]
+        if [end for _, end in found] != tags[1::2]:
+            return None
+        names = [name for name, _ in found]
+        if len(self.bodies) < _BODIES_LIMIT and sum(map(len, tags)) < _BODY_LIMIT:
+            self.bodies[body] = names
+        return names
+
+    def _start(self, tag: str) -> tuple[str, str]:
+        """(local name, end tag) of a start tag whose prefixes are declared; the end tag of any other fits nothing."""
+        known = self.starts.get(tag)
+        if known is not None:
+            return known
+        found = _START.fullmatch(tag)
+        if found is None or found[2] not in self.prefixes or len(self.starts) >= _NAMES_LIMIT:
+            return _NONE
         attributes = _ATTRIBUTE.findall(found[4])
-        if len(set(attributes)) < len(attributes) or {prefix for prefix, _ in attributes} - self.allowed:
-            raise KeyError(start)
-        self[start] = found[3], f"/{found[1]}"
-        return self[start]
+        if len(set(attributes)) < len(attributes) or {prefix for prefix, _ in attributes} - self.prefixes - _ALWAYS:
+            return _NONE
+        made = self.starts[tag] = found[3], f"/{found[1]}"
+        return made
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _names(opening: str, context: bytes) -> _Names | None:
     """What a container's start tag declares, asked of the parser once; None when it is not well-formed."""
     holder = context or b"<records>"

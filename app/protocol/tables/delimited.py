@@ -1,8 +1,9 @@
 """Delimited text (RFC 4180 and what spreadsheets make of it): exact rows, each judged alone.
 
-Python's reader takes one line after the other, so that the lines it took for a row are that row's bytes. It runs
-strictly: a quotation mark that goes wrong refuses the line it stands in, and reading goes on at the next one;
-nothing behind it is swallowed or moved.
+A line without a quotation mark is a row, and is cut at its delimiters. From a line with one on Python's reader takes
+one line after the other, so that the lines it took for a row are that row's bytes. It runs strictly: a quotation mark
+that goes wrong refuses the line it stands in, and reading goes on at the next one; nothing behind it is swallowed or
+moved.
 """
 
 import csv
@@ -20,13 +21,15 @@ from app.protocol.errors import PeerViolation
 from app.protocol.files import PAGE, Cut, misplaced, place, settled
 from app.protocol.seen import Seen
 from app.protocol.tables.encoding import Encoding, allowed, detect
-from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, column_names, find_header, trimmed
+from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, column_names, find_header, stamped, trimmed
 from app.protocol.tables.lines import LINE, LINE_LIMIT, decoded, lines
 
 DELIMITERS: Final = (",", "\t", ";", "|")
 ROW_LINES: Final = 1000
 """The lines one quoted row may have; a mark that is never closed costs no more than this."""
 ROLLBACKS: Final = 100
+_FIELD: Final = 131_072
+"""Characters of a field that Python's reader takes."""
 _BOOK: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
@@ -50,7 +53,7 @@ class _Feed:
 
     def __init__(self, source: Iterator[bytes], codec: str) -> None:
         self._source, self._codec = source, codec
-        self._returned: deque[bytes] = deque()
+        self.returned: deque[bytes] = deque()
         self.taken: list[bytes] = []
         self._size = 0
 
@@ -58,7 +61,7 @@ class _Feed:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._source)
+        line = self.returned.popleft() if self.returned else next(self._source)
         self.taken.append(line)
         self._size += len(line)
         if len(self.taken) > ROW_LINES or self._size > 2 * LINE_LIMIT:
@@ -69,49 +72,68 @@ class _Feed:
         """A new row begins."""
         self.taken, self._size = [], 0
 
-    def give_back(self, lines: Sequence[bytes]) -> None:
-        """These lines come again."""
-        self._returned.extendleft(reversed(lines))
+
+class _Careful:
+    """Rows as Python's reader cuts them, for lines that need it."""
+
+    def __init__(self, source: Iterator[bytes], codec: str, delimiter: str) -> None:
+        self._feed = _Feed(source, codec)
+        self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
+        self._rollbacks = 0
+
+    def rows(self, first: bytes, line: int) -> Iterator[tuple[list[str], list[bytes], Fault | None]]:
+        """(cells, lines, fault) of the row that begins with this line, then of all that a bad row gave back.
+
+        Raises PeerViolation `table.quote` when too many rows have swallowed others.
+        """
+        self._feed.returned.append(first)
+        while self._feed.returned:
+            self._feed.row()
+            try:
+                cells, fault = next(self._reader), None
+            except (csv.Error, _Runaway) as error:
+                cells, fault = [], Fault("table.quote", f"the row's quotation marks do not fit: {error}")
+                self._give_back(line)
+            yield cells, self._feed.taken, fault
+            line += len(self._feed.taken)
+
+    def _give_back(self, line: int) -> None:
+        """The line in which the row began is refused; the others it took are read again as rows of their own."""
+        taken = self._feed.taken
+        self._rollbacks += len(taken) > 1
+        if self._rollbacks > ROLLBACKS:
+            raise PeerViolation("table.quote", f"line {line}: more than {ROLLBACKS} rows with a stray quotation mark")
+        self._feed.returned.extendleft(reversed(taken[1:]))
+        del taken[1:]
 
 
-class Rows:
+def rows(body: BinaryIO, codec: str, delimiter: str, offset: int = 0, line: int = 1) -> Iterator[Row]:
     """The rows of a text from an offset: `Row` after `Row`, never an exception for a bad one.
 
     Raises PeerViolation: `file.line_too_long`; `table.quote` when too many rows have swallowed others.
     """
+    source = lines(body, codec, offset, line)
+    careful = _Careful(source, codec, delimiter)
+    for raw in source:
+        cells = plain(decoded(raw, codec), delimiter)
+        if cells is not None:
+            offset += len(raw)
+            yield Row(cells, raw, line, line + 1, offset)
+            line += 1
+            continue
+        for found, taken, fault in careful.rows(raw, line):
+            whole = b"".join(taken)
+            offset += len(whole)
+            yield Row(found, whole, line, line + len(taken), offset, fault)
+            line += len(taken)
 
-    def __init__(self, body: BinaryIO, codec: str, delimiter: str, offset: int = 0, line: int = 1) -> None:
-        self._feed = _Feed(lines(body, codec, offset, line), codec)
-        self._reader = csv.reader(self._feed, delimiter=delimiter, strict=True)
-        self._offset, self._line, self._rollbacks = offset, line, 0
 
-    def __iter__(self) -> Iterator[Row]:
-        return self
-
-    def __next__(self) -> Row:
-        self._feed.row()
-        try:
-            cells = next(self._reader)
-        except (csv.Error, _Runaway) as error:
-            return self._refused(str(error))
-        return self._row(cells, self._feed.taken, None)
-
-    def _row(self, cells: list[str], taken: Sequence[bytes], fault: Fault | None) -> Row:
-        raw = taken[0] if len(taken) == 1 else b"".join(taken)
-        line, self._line, self._offset = self._line, self._line + len(taken), self._offset + len(raw)
-        return Row(cells, raw, line, self._line, self._offset, fault)
-
-    def _refused(self, reason: str) -> Row:
-        """The line in which the row began is refused; the others it took are read again as rows of their own."""
-        first, others = self._feed.taken[:1], self._feed.taken[1:]
-        if others:
-            self._rollbacks += 1
-            if self._rollbacks > ROLLBACKS:
-                raise PeerViolation(
-                    "table.quote", f"line {self._line}: more than {ROLLBACKS} rows with a stray quotation mark"
-                )
-            self._feed.give_back(others)
-        return self._row([], first, Fault("table.quote", f"the row's quotation marks do not fit: {reason}"))
+def plain(line: str, delimiter: str) -> list[str] | None:
+    """The cells of a line without a quotation mark, as Python's reader cuts them; None where it must be asked."""
+    text = line.rstrip("\r\n")
+    if '"' in text or "\n" in text or "\r" in text or len(text) > _FIELD:
+        return None
+    return text.split(delimiter)
 
 
 @dataclass(frozen=True)
@@ -160,46 +182,40 @@ class Delimited(BaseModel):
         context, begin = found.context(), at.get("line", 1)
         entries: list[Entry] = []
         lost = 0
-        for line, following, entry, unknown in self._entries(body, found):
-            if line < begin:
+        for row, entry, unknown in self._entries(body, found):
+            if row.line < begin:
                 continue
             entries.append(entry)
             lost += unknown
             if len(entries) == PAGE:
-                yield Cut(entries, context, {"line": following}, lost)
+                yield Cut(entries, context, {"line": row.next_line}, lost)
                 entries, lost = [], 0
         yield Cut(entries, context, None, lost)
 
-    def _entries(self, body: BinaryIO, found: Found) -> Iterator[tuple[int, int, Entry, bool]]:
-        """(line, next line, entry, whether it has lost its name); always from the beginning, to know what repeats."""
+    def _entries(self, body: BinaryIO, found: Found) -> Iterator[tuple[Row, Entry, bool]]:
+        """(row, entry, whether it has lost its name); always from the beginning, to know what repeats."""
         seen, layout = Seen(), found.layout
-        for row in Rows(body, found.encoding.codec, found.delimiter, found.offset, found.line):
+        stamp = layout.place(self.stamp_column)
+        for row in rows(body, found.encoding.codec, found.delimiter, found.offset, found.line):
             name = row.fault or layout.identify(row.cells)
             if name is None:
                 continue
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row.line)
-            yield row.line, row.next_line, Entry(name, row.raw, self._stamp(layout, row.cells)), unknown
-
-    def _stamp(self, layout: Layout, cells: Sequence[str]) -> str | None:
-        if self.stamp_column is None or (name := column_name(self.stamp_column)) not in layout.columns:
-            return None
-        at = layout.columns.index(name)
-        text = cells[at].strip()[:64] if at < len(cells) else ""
-        return text if text.isprintable() else None
+            yield row, Entry(name, row.raw, stamped(row.cells, stamp)), unknown
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Each row as `{"column": "value"}`."""
         told = orjson.loads(context) if context else {}
         codec, delimiter = told.get("encoding", "utf-8"), told.get("delimiter", ",")
-        layout: Layout | Fault
         try:
             layout = self._layout(told.get("columns", self.id_columns))
         except PeerViolation as error:
-            layout = Fault(error.kind, error.detail)
+            yield from (misplaced(entry, Fault(error.kind, error.detail)) for entry in entries)
+            return
         for entry in entries:
-            made = layout if isinstance(layout, Fault) else _draft(entry, layout, codec, delimiter)
+            made = _draft(entry, layout, codec, delimiter)
             yield misplaced(entry, made) if isinstance(made, Fault) else made
 
     def found(self, body: BinaryIO, charset: str | None = None) -> Found:
@@ -211,13 +227,13 @@ class Delimited(BaseModel):
         tried = [_tried(body, encoding, delimiter) for delimiter in self._delimiters()]
         if self.columns is not None:
             named = list(column_names(self.columns))
-            rows, delimiter = max(tried, key=lambda found: sum(1 for row in found[0] if len(row.cells) == len(named)))
+            _, delimiter = max(tried, key=lambda found: sum(1 for row in found[0] if len(row.cells) == len(named)))
             return Found(encoding, delimiter, self._layout(named), encoding.mark, 1)
         best: Found | None = None
-        for rows, delimiter in tried:
-            header = find_header((row.cells for row in rows), self.id_columns)
+        for head, delimiter in tried:
+            header = find_header((row.cells for row in head), self.id_columns)
             if header and (best is None or len(header[1]) > len(best.layout.columns)):
-                row = rows[header[0]]
+                row = head[header[0]]
                 best = Found(encoding, delimiter, self._layout(header[1]), row.next_offset, row.next_line)
         return best or _no_header(tried, self.id_columns)
 
@@ -240,31 +256,35 @@ class Delimited(BaseModel):
 
 def _draft(entry: Entry, layout: Layout, codec: str, delimiter: str) -> Draft | Fault:
     try:
-        cells, *more = csv.reader(_split(entry.raw.decode(codec)), delimiter=delimiter, strict=True)
+        text = entry.raw.decode(codec)
+        # What nearly every entry is: one line, no quotation mark.
+        cells = plain(text, delimiter) or _only_row(text, delimiter)
     except UnicodeDecodeError as error:
         return Fault("table.encoding", f"byte {error.start} of the row is not {codec}")
     except (csv.Error, ValueError) as error:
         return Fault("table.quote", f"the row's quotation marks do not fit: {error}")
-    if more:
-        return Fault("table.quote", "the bytes are more than one row")
+    if layout.names(cells, entry.identifier):
+        return layout.draft(cells)
     name = layout.identify(cells)
     return name if isinstance(name, Fault) else settled(entry, name or "", layout.draft(cells))
 
 
-def _split(text: str) -> Sequence[str]:
-    """The text's lines as the reader was given them."""
-    inner = text[:-2]
-    return LINE.findall(text) if "\n" in inner or "\r" in inner else (text,)
+def _only_row(text: str, delimiter: str) -> list[str]:
+    """Raises csv.Error or ValueError where the text is not one row."""
+    cells, *more = csv.reader(LINE.findall(text), delimiter=delimiter, strict=True)
+    if more:
+        raise ValueError("the bytes are more than one row")
+    return cells
 
 
 def _tried(body: BinaryIO, encoding: Encoding, delimiter: str) -> tuple[list[Row], str]:
     """The first rows as this delimiter cuts them."""
-    return list(islice(Rows(body, encoding.codec, delimiter, encoding.mark), HEAD_ROWS)), delimiter
+    return list(islice(rows(body, encoding.codec, delimiter, encoding.mark), HEAD_ROWS)), delimiter
 
 
 def _no_header(tried: Sequence[tuple[list[Row], str]], id_columns: Sequence[str]) -> NoReturn:
-    rows, _ = max(tried, key=lambda found: max((len(row.cells) for row in found[0]), default=0))
-    widest = max((row.cells for row in rows), key=len, default=[])
+    head, _ = max(tried, key=lambda found: max((len(row.cells) for row in found[0]), default=0))
+    widest = max((row.cells for row in head), key=len, default=[])
     seen = ", ".join(column_names(trimmed(widest)[:20]))[:300]
     raise PeerViolation(
         "table.header", f"none of the first {HEAD_ROWS} rows names {', '.join(id_columns)}; the widest row is: {seen}"

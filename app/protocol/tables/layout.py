@@ -64,21 +64,45 @@ class Layout:
 
         A fault, with the rule that is broken, where the row cannot be told apart from others.
         """
-        width = len(self.columns)
-        if not (len(cells) == width and cells.count("") < width - 1):
-            filled = sum(1 for cell in cells if cell.strip())
-            if not filled or (filled == 1 and self._subtitle(cells)):
-                return None
-            size = min(len(cells), max(width, len(trimmed(cells))))
-            if size > width or (size < width and not self.fill):
-                return Fault("table.ragged", f"the row has {size} cells, the header has {width}")
+        place = self.key
+        if place is not None and place < len(cells) and self._fits(cells):
+            value = cells[place].strip()
+            # What every question below would let pass, and is no subtitle whatever stands beside it.
+            if value.isascii() and value.isprintable() and value and value[0] != self._letter:
+                if " " not in value and "+" not in value:
+                    return value
+        return self._judged(cells)
+
+    @cached_property
+    def key(self) -> int | None:
+        """The place of the identifying column, where it is one alone."""
+        return self._ids[0] if len(self._ids) == 1 else None
+
+    @cached_property
+    def _letter(self) -> str:
+        return self.id_columns[0][0]
+
+    @cached_property
+    def _width(self) -> int:
+        return len(self.columns)
+
+    def _fits(self, cells: Sequence[str]) -> bool:
+        return len(cells) == self._width or (self.fill and len(cells) < self._width)
+
+    def _judged(self, cells: Sequence[str]) -> str | Fault | None:
+        filled = sum(1 for cell in cells if cell.strip())
+        if not filled or (filled == 1 and self._subtitle(cells)):
+            return None
+        size = min(len(cells), max(self._width, len(trimmed(cells))))
+        if size > self._width or (size < self._width and not self.fill):
+            return Fault("table.ragged", f"the row has {size} cells, the header has {self._width}")
         return self._named(cells)
 
     def _subtitle(self, cells: Sequence[str]) -> bool:
         """A lone text in a table of three columns or more; a lone identifier (ASCII, no blank) is a poor record."""
         lone = next(cell for cell in cells if cell.strip()).strip()
         in_ids = any(place < len(cells) and cells[place].strip() for place in self._ids)
-        return len(self.columns) > 2 and not (in_ids and lone.isascii() and " " not in lone)
+        return self._width > 2 and not (in_ids and lone.isascii() and " " not in lone)
 
     def _named(self, cells: Sequence[str]) -> str | Fault | None:
         values = [cells[place].strip() if place < len(cells) else "" for place in self._ids]
@@ -90,23 +114,28 @@ class Layout:
                 return Fault("table.identifier", "the identifier holds bytes that are no text", name)
             if "+" in value and _ROUNDED.fullmatch(value):
                 return Fault("table.id_rounded", "a spreadsheet has rounded this number", name, value[:200])
-        # The first letter spares nearly every row the longer look.
-        if (
-            values[0][0] == self.id_columns[0][0]
-            and column_name(values[0]) == self.id_columns[0]
-            and self._again(cells)
-        ):
+        if values[0][0] == self._letter and column_name(values[0]) == self.id_columns[0] and self._again(cells):
             return None
         return identifier(values)
 
     def _again(self, cells: Sequence[str]) -> bool:
         """Whether this is the header once more."""
-        return column_names(trimmed(cells))[: len(self.columns)] == self.columns[: len(trimmed(cells))]
+        return column_names(trimmed(cells))[: self._width] == self.columns[: len(trimmed(cells))]
+
+    def names(self, cells: Sequence[str], name: str) -> bool:
+        """Whether a row that was identified before is still the one of this name, and needs no more questions."""
+        place = self.key
+        return place is not None and place < len(cells) and cells[place] == name and self._fits(cells)
+
+    def place(self, name: str | None) -> int | None:
+        """The place of a column, named as a mapping does or as the header does; None for one that is not there."""
+        wanted = column_name(name or "")
+        return self.columns.index(wanted) if wanted in self.columns else None
 
     def draft(self, cells: Sequence[str]) -> Draft:
         """The row as the mapping reads it: every column with its text, the missing ones empty."""
-        if len(cells) < len(self.columns):
-            cells = [*cells, *[""] * (len(self.columns) - len(cells))]
+        if len(cells) < self._width:
+            cells = [*cells, *[""] * (self._width - len(cells))]
         return dict(zip(self.columns, cells, strict=False))
 
 
@@ -115,6 +144,12 @@ def identifier(values: Sequence[str]) -> str:
     if len(values) == 1:
         return values[0]
     return "|".join(value.replace("%", "%25").replace("|", "%7C") for value in values)
+
+
+def stamped(cells: Sequence[str], place: int | None) -> str | None:
+    """The text of the stamp's column, as far as it may be one."""
+    at = cells[place].strip()[:64] if place is not None and place < len(cells) else ""
+    return at if at and at.isprintable() else None
 
 
 def find_header(rows: Iterable[Sequence[str]], id_columns: Sequence[str]) -> tuple[int, tuple[str, ...]] | None:

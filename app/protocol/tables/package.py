@@ -27,6 +27,7 @@ _ROW_OR_CELL: Final = re.compile(
     rb"<(?:\w+:)?row(?=[\s>])" + _ATTRIBUTES + rb">|<(?:\w+:)?c(?=[\s>])" + _ATTRIBUTES + rb">"
 )
 _PLACE: Final = re.compile(rb"""(?:^|\s)r\s*=\s*["']([A-Za-z]*)([0-9]*)["']""")
+_PREFIXED: Final = re.compile(rb":(?:c|row)[\s>/]")
 _DIMENSION: Final = re.compile(rb'<dimension ref="[A-Z]{1,3}[0-9]{1,7}:([A-Z]{1,2})([0-9]{1,6})"')
 _ODS: Final = re.compile(rb"<(/?)table:(table-row|table-cell|covered-table-cell|table)(?=[\s>/])" + _ATTRIBUTES + rb">")
 _REPEATED: Final = re.compile(rb"""table:number-(?:rows|columns)-repeated\s*=\s*["']\s*([0-9]{1,18})""")
@@ -99,7 +100,7 @@ def _check_sheet(part: bytes) -> None:
     columns, rows = (_number(said[1]), int(said[2])) if said else (COLUMNS, ROWS)
     # The dimension is a claim; one pass shows that every cell stands within it, which nearly every sheet's does.
     if columns <= COLUMNS and 0 < rows < ROWS and 2 * rows * columns <= max(SPARSE, len(part) // 4):
-        if b":c" not in part and b":row" not in part and not _outside(columns, str(rows)).search(part):
+        if not _PREFIXED.search(part) and not _outside(columns, str(rows)).search(part):
             return
     _check_places(part)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, NamedTuple
 from app.protocol import keys
 from app.protocol.errors import PeerViolation
 from app.protocol.tables import encoding
-from app.protocol.tables.delimited import DELIMITERS, Rows
+from app.protocol.tables.delimited import DELIMITERS, rows
 from app.protocol.tables.layout import COLUMNS, HEAD_ROWS, column_names, trimmed
 
 _VALUE: Final = re.compile(r"[-+]?[\d.,:/%\s-]+|\w+://.*", re.ASCII)
@@ -43,14 +43,14 @@ def of_text(body: BinaryIO, charset: str | None = None) -> Table | None:
 
 
 def _delimited(sample: bytes, found: encoding.Encoding, delimiter: str, whole: bool) -> Table | None:
-    rows: list[Sequence[str]] = []
+    cut: list[Sequence[str]] = []
     try:
-        for row in islice(Rows(BytesIO(sample), found.codec, delimiter, found.mark), keys.SAMPLES + HEAD_ROWS):
-            rows += [] if row.fault else [row.cells]
+        for row in islice(rows(BytesIO(sample), found.codec, delimiter, found.mark), keys.SAMPLES + HEAD_ROWS):
+            cut += [] if row.fault else [row.cells]
     except PeerViolation:
         return None
     # The sample may end inside its last row.
-    table = of_rows(rows if whole else rows[:-1])
+    table = of_rows(cut if whole else cut[:-1])
     named = {"\t": "tab"}.get(delimiter, delimiter)
     return table and table._replace(reasons=(f"columns are separated by {named}", *table.reasons))
 

@@ -1,6 +1,6 @@
 """Workbooks: XLSX, XLS and ODS as rows of texts, judged by the same rules as rows of a text file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from itertools import islice
@@ -16,16 +16,18 @@ from app.protocol.files import PAGE, Cut, misplaced, place, settled
 from app.protocol.keys import SAMPLES
 from app.protocol.seen import Seen
 from app.protocol.tables import binary
-from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, trimmed
+from app.protocol.tables.layout import HEAD_ROWS, Layout, column_name, find_header, stamped, trimmed
 from app.protocol.tables.package import COLUMNS, ROWS, opened
 
 SHEET: Final = "_sheet"
 """The key under which a row's draft holds the name of its sheet: often the stage or the subject of all its rows."""
 _ZIP: Final = b"PK\x03\x04"
 _COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_TEXTS: Final = {str}
 _EXACT: Final = 1e15
 """A spreadsheet keeps 15 digits of a number; a longer one has been rounded when it was typed."""
+
+
+Rows = Callable[[], Iterable[Sequence[Any]]]
 
 
 class Sheet(NamedTuple):
@@ -63,70 +65,67 @@ class Workbook(BaseModel):
     def cut(self, body: BinaryIO, at: Mapping[str, Any], charset: str | None) -> Iterator[Cut]:
         """The rows from `at` in stretches of PAGE, none of them across two sheets. Raises PeerViolation: workbook.*, table.header."""
         begin, seen, context = (at.get("sheet", 0), at.get("row", 1)), Seen(), b""
+        held: Cut | None = None
+        for number, sheet in enumerate(self.sheets(body)):
+            if held is not None:
+                yield held._replace(at={"sheet": number, "row": 1})
+            held, context = None, sheet.context()
+            first = begin[1] if number == begin[0] else 1 if number > begin[0] else ROWS + 1
+            for entries, lost, following in self._stretches(sheet, seen, number, first):
+                made = Cut(entries, context, {"sheet": number, "row": following} if following else None, lost)
+                if following:
+                    yield made
+                else:
+                    held = made
+        yield held or Cut([], context, None)
+
+    def _stretches(self, sheet: Sheet, seen: Seen, number: int, first: int) -> Iterator[tuple[list[Entry], int, int]]:
+        """(entries, how many of them have lost their names, the next row) from a row on; the last has no next row."""
+        layout, part = sheet.layout, sheet.name if number else ""
+        stamp = layout.place(self.stamp_column)
         entries: list[Entry] = []
         lost = 0
-        for number, sheet in enumerate(self.sheets(body)):
-            if entries:
-                yield Cut(entries, context, {"sheet": number, "row": 1}, lost)
-                entries, lost = [], 0
-            context = sheet.context()
-            first = begin[1] if number == begin[0] else 1 if number > begin[0] else ROWS + 1
-            for row, entry, unknown in self._entries(sheet, seen, number):
-                if row < first:
-                    continue
-                entries.append(entry)
-                lost += unknown
-                if len(entries) == PAGE:
-                    yield Cut(entries, context, {"sheet": number, "row": row + 1}, lost)
-                    entries, lost = [], 0
-        yield Cut(entries, context, None, lost)
-
-    def _entries(self, sheet: Sheet, seen: Seen, number: int) -> Iterator[tuple[int, Entry, bool]]:
-        """(row, entry, whether it has lost its name); a row's bytes are its texts as a JSON array."""
-        layout, part = sheet.layout, sheet.name if number else ""
-        stamp = self._stamp_place(layout)
         for row, values in enumerate(islice(sheet.rows, sheet.first - 1, None), sheet.first):
-            # Nearly every row is all texts; a set of types costs half of a look at each.
-            plain = set(map(type, values)) == _TEXTS
-            cells = trimmed(values if plain else [text(value) for value in values])
+            cells, raw = written(values)
             name = layout.identify(cells)
             if name is None:
                 continue
             unknown = isinstance(name, Fault)
             if isinstance(name, Fault) or not seen.add(name):
                 name = place(row, part)
-            at = _stamped(cells, stamp) if stamp is not None else None
-            yield row, Entry(name, orjson.dumps(cells), at), unknown
-
-    def _stamp_place(self, layout: Layout) -> int | None:
-        name = column_name(self.stamp_column or "")
-        return layout.columns.index(name) if name in layout.columns else None
+            if row < first:  # read before; what repeats must be known
+                continue
+            entries.append(Entry(name, raw, stamped(cells, stamp) if stamp is not None else None))
+            lost += unknown
+            if len(entries) == PAGE:
+                yield entries, lost, row + 1
+                entries, lost = [], 0
+        if entries:
+            yield entries, lost, 0
 
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Each row as `{"column": "value", "_sheet": "..."}`."""
         told = orjson.loads(context) if context else {}
-        columns = tuple(told.get("columns", self.id_columns))
+        columns, sheet = tuple(told.get("columns", self.id_columns)), told.get("sheet", "")
         layout = Layout(columns, tuple(self.id_columns), fill=True)
         lacking = [name for name in self.id_columns if name not in columns]
         for entry in entries:
-            made = Fault("table.header", f"there is no column {lacking[0]}") if lacking else _draft(entry, layout, told)
+            made = (
+                Fault("table.header", f"there is no column {lacking[0]}") if lacking else _draft(entry, layout, sheet)
+            )
             yield misplaced(entry, made) if isinstance(made, Fault) else made
 
     def sheets(self, body: BinaryIO) -> list[Sheet]:
         """The sheets that have records. Raises PeerViolation: workbook.*, `table.header`, `file.format`."""
-        book = _book(body, self.unpacked_mib << 20)
         found: list[Sheet] = []
         skipped: list[str] = []
-        for meta in book.sheets_metadata:
-            if self.sheet not in (None, meta.name) or not _shown(meta.typ, meta.visible):
-                continue
-            rows = _rows(book, meta.name)
-            head = [[text(value) for value in row] for row in islice(rows.iter_rows(), HEAD_ROWS)]
+        for name, rows in _tables(body, self.unpacked_mib << 20, self.sheet):
+            head = [[text(value) for value in row] for row in islice(rows(), HEAD_ROWS)]
             if header := find_header(head, self.id_columns):
                 layout = Layout(header[1], tuple(self.id_columns), fill=True)
-                found.append(Sheet(meta.name, rows.iter_rows(), header[0] + 2, layout))
+                found.append(Sheet(name, rows(), header[0] + 2, layout))
             else:
-                skipped.append(meta.name)
+                skipped.append(name)
         if not found:
             wanted, sheets = ", ".join(self.id_columns), ", ".join(map(repr, skipped[:10])) or "none that can be read"
             raise PeerViolation(
@@ -137,11 +136,8 @@ class Workbook(BaseModel):
 
 def samples(body: BinaryIO, unpacked: int = 50 << 20) -> Iterator[tuple[str, list[list[str]]]]:
     """Each visible sheet with its first rows as texts. Raises PeerViolation: workbook.*, `file.format`."""
-    book = _book(body, unpacked)
-    for meta in book.sheets_metadata:
-        if _shown(meta.typ, meta.visible):
-            rows = islice(_rows(book, meta.name).iter_rows(), HEAD_ROWS + SAMPLES)
-            yield meta.name, [[text(value) for value in row] for row in rows]
+    for name, rows in _tables(body, unpacked, None):
+        yield name, [[text(value) for value in row] for row in islice(rows(), HEAD_ROWS + SAMPLES)]
 
 
 def text(value: Any) -> str:
@@ -161,36 +157,64 @@ def text(value: Any) -> str:
     return str(value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-def _stamped(cells: Sequence[str], place: int) -> str | None:
-    at = cells[place].strip()[:64] if place < len(cells) else ""
-    return at if at and at.isprintable() else None
-
-
-def _draft(entry: Entry, layout: Layout, told: Mapping[str, Any]) -> Draft | Fault:
+def written(values: Sequence[Any]) -> tuple[Sequence[str], bytes]:
+    """A row's cells as texts, and its bytes: the texts separated by tabs, or a JSON array where that would not do."""
     try:
-        cells = orjson.loads(entry.raw)
-    except orjson.JSONDecodeError:
-        cells = None
-    if type(cells) is not list or not set(map(type, cells)) <= _TEXTS:
+        line = "\t".join(values)
+    except TypeError:  # numbers, dates and the like
+        values = [text(value) for value in values]
+        line = "\t".join(values)
+    cells: Sequence[str] = values
+    if not values or not values[-1].strip():
+        cells = trimmed(values)
+        line = "\t".join(cells)
+    if line[:1] == "[" or line.count("\t") >= len(cells):
+        return cells, orjson.dumps(cells)
+    return cells, line.encode()
+
+
+def cells_of(raw: bytes) -> list[str] | None:
+    """The texts behind a row's bytes; None where they are no row's."""
+    try:
+        if raw[:1] != b"[":
+            return raw.decode().split("\t")
+        cells: list[str] = orjson.loads(raw)
+        return cells if all(isinstance(cell, str) for cell in cells) else None
+    except (orjson.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def _draft(entry: Entry, layout: Layout, sheet: str) -> Draft | Fault:
+    cells = cells_of(entry.raw)
+    if cells is None:
         return Fault("table.identifier", "the bytes are no row of a workbook")
-    name = layout.identify(cells)
+    named = layout.names(cells, entry.identifier)
+    name = entry.identifier if named else layout.identify(cells)
     if isinstance(name, Fault):
         return name
     draft = layout.draft(cells)
-    draft[SHEET] = told.get("sheet", "")
-    return settled(entry, name or "", draft)
+    draft[SHEET] = sheet
+    return draft if named else settled(entry, name or "", draft)
 
 
-def _book(body: BinaryIO, unpacked: int) -> CalamineWorkbook:
+def _tables(body: BinaryIO, unpacked: int, only: str | None) -> Iterator[tuple[str, Rows]]:
+    """Each visible sheet, or the one of this name, with what gives its rows from the first."""
     body.seek(0)
     content = body.read(unpacked + 1)
     if len(content) > unpacked:
         raise PeerViolation("workbook.too_large", f"the file has more than {unpacked >> 20} MiB")
-    if not content.startswith((_ZIP, _COMPOUND)):
-        raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
     if content.startswith(_COMPOUND):
-        binary.check(content)
-    package = opened(content, unpacked) if content.startswith(_ZIP) else BytesIO(content)
+        yield from ((name, rows) for name, rows in binary.sheets(content) if only in (None, name))
+        return
+    if not content.startswith(_ZIP):
+        raise PeerViolation("file.format", "this is no workbook (XLSX, XLS, ODS); for text register it with `csv`")
+    book = _book(opened(content, unpacked))
+    for meta in book.sheets_metadata:
+        if only in (None, meta.name) and _shown(meta.typ, meta.visible):
+            yield meta.name, _rows(book, meta.name).iter_rows
+
+
+def _book(package: BytesIO) -> CalamineWorkbook:
     try:
         return CalamineWorkbook.from_filelike(package)
     except CalamineError as error:

@@ -17,8 +17,8 @@ from app.db import Database
 from app.main import create
 from app.platforms import service as platforms
 from app.settings import Settings
+from tests.planted import PASSWORD, SECRET_KEY
 
-PASSWORD = "rice-lantern-velvet-41"  # noqa: S105 (of accounts that live for one test)
 UNLIMITED = "999999999/s"
 PATIENCE_S = 60  # of a test on a busy machine; no figure rests on it
 
@@ -90,7 +90,7 @@ class Signed(httpx.Client):
 def desk(database: Database, folder: Path, **settings: Any) -> Iterator[Desk]:
     """A running hub on this database; nothing is harvested."""
     plain = {
-        "data_dir": folder, "database_url": database.url.render_as_string(hide_password=False), "secret_key": "k" * 32,
+        "data_dir": folder, "database_url": database.url.render_as_string(hide_password=False), "secret_key": SECRET_KEY,
         "quota_tenant": UNLIMITED, "quota_anonymous": UNLIMITED,
     }  # fmt: skip
     made = Settings(**plain | settings)

@@ -272,7 +272,7 @@ def _everything(hub: Desk) -> None:
     _enrolled(hub, staff, hub.key_client(key))
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
-    desk = {"url": "https://bot.example/send?key=s", "name": "duty", "kind": "wecom"}
+    desk = {"url": "https://bot.example/send?key=s", "name": "night", "kind": "wecom"}
     route = staff.post("/api/v1/alert-routes", json=desk).json()["id"]
     staff.post(f"/api/v1/alert-routes/{route}/pause")
     staff.delete(f"/api/v1/alert-routes/{route}")

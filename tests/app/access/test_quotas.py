@@ -1,5 +1,6 @@
 """Quotas: a tenant is one tenant whatever it spreads over; addresses are believed from listed proxies only."""
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -12,7 +13,7 @@ from app.access.quotas import Buckets, Rate, address_of, bucket_of, networks
 from app.db import Database
 from app.protocol.errors import QuotaExceeded
 from app.settings import Settings
-from tests.app.access.desk import desk
+from tests.app.access.desk import PATIENCE_S, desk
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
@@ -128,3 +129,19 @@ def test_anonymous_callers_behind_a_proxy_are_counted_one_by_one(sqlite: Databas
     with desk(sqlite, tmp_path, quota_anonymous="5/h") as hub:
         direct = [httpx.get(f"{hub.url}/api/v1/records", headers={"X-Forwarded-For": "198.51.100.1"}) for _ in range(8)]
         assert {answer.status_code for answer in direct} == {200}, "loopback is the machine itself"
+
+
+def test_more_requests_at_once_than_connections_are_all_answered(database: Database, tmp_path: Path) -> None:
+    """Those that hold a connection need a thread to go on; threads that waited for a connection stopped the hub."""
+    with desk(database, tmp_path) as hub:
+        headers = {"Authorization": f"Bearer {hub.platform('P-440000-01')}"}
+
+        async def all_at_once() -> list[int]:
+            limits = httpx.Limits(max_connections=None)
+            async with httpx.AsyncClient(
+                base_url=hub.url, headers=headers, limits=limits, timeout=PATIENCE_S
+            ) as client:
+                answers = await asyncio.gather(*(client.get("/api/v1/feeds") for _ in range(300)))
+            return [answer.status_code for answer in answers]
+
+        assert asyncio.run(all_at_once()) == [200] * 300

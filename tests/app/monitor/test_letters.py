@@ -11,6 +11,7 @@ from sqlalchemy import insert, update
 
 from app.console.letters import writer
 from app.db import Database, now
+from app.disk import Disk
 from app.feeds import service as feeds
 from app.harvest.fetch import Fetcher
 from app.harvest.tables import run_day
@@ -123,7 +124,7 @@ def test_the_watch_sends_it_and_only_once(database: Database, post: tuple[Postbo
     with _courier(address) as courier, pytest.MonkeyPatch.context() as patch:
         patch.setattr(letters, "due_at", lambda monday: digest.due_at(monday) - DAY)
         chore = lambda going_on: letters.deliver(database, courier, WRITE, going_on)  # noqa: E731
-        watches = [Watch(database, courier, tmp_path, every_s=0, chores=[chore]) for _ in range(2)]
+        watches = [Watch(database, courier, Disk(tmp_path, (0, 0)), every_s=0, chores=[chore]) for _ in range(2)]
         assert [watch.look() for watch in watches] == [True, True]
     assert len(box.letters) == 1
 

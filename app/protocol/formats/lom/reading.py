@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from app.protocol.connector import Draft
-from app.protocol.formats.dublin_core import TAKES, settled
+from app.protocol.formats.dublin_core import put, settled
 from app.protocol.formats.lom import values
 from app.protocol.formats.lom.values import Node
 
@@ -31,7 +31,7 @@ def read_lom(metadata: Node) -> Draft:
 def _take(element: str) -> Callable[[Draft, Node], None]:
     def take(draft: Draft, node: Node) -> None:
         if text := values.content(node):
-            TAKES[element](draft, text)
+            put(draft, element, text)
 
     return take
 
@@ -39,7 +39,7 @@ def _take(element: str) -> Callable[[Draft, Node], None]:
 def _vocabulary(element: str) -> Callable[[Draft, Node], None]:
     def take(draft: Draft, node: Node) -> None:
         if text := values.term(node):
-            TAKES[element](draft, text)
+            put(draft, element, text)
 
     return take
 
@@ -47,19 +47,19 @@ def _vocabulary(element: str) -> Callable[[Draft, Node], None]:
 def _title(draft: Draft, node: Node) -> None:
     """1.2: the first string is the title, its translations are other titles."""
     for text in values.strings(node):
-        TAKES["title"](draft, text)
+        put(draft, "title", text)
 
 
 def _keyword(draft: Draft, node: Node) -> None:
     """1.5: several strings in one element should be translations and are, in real records, several keywords."""
     for text in values.strings(node):
-        TAKES["subject"](draft, text)
+        put(draft, "subject", text)
 
 
 def _first(element: str) -> Callable[[Draft, Node], None]:
     def take(draft: Draft, node: Node) -> None:
         for text in values.strings(node)[:1]:
-            TAKES[element](draft, text)
+            put(draft, element, text)
 
     return take
 
@@ -73,7 +73,7 @@ def _identifier(draft: Draft, node: Node) -> None:
     if entry and catalog and catalog.upper() not in ("URI", "URL"):
         draft.setdefault("identifiers", []).append({"catalog": catalog[:200], "entry": entry[:4000]})
     elif entry:
-        TAKES["identifier"](draft, entry)
+        put(draft, "identifier", entry)
 
 
 def _version(draft: Draft, node: Node) -> None:
@@ -136,7 +136,7 @@ def _rights(draft: Draft, node: Node) -> None:
     strings = values.strings(node)
     statements = [text for text in strings if not text.startswith(("http://", "https://"))]
     for text in [*statements[:1], *(text for text in strings if text not in statements)]:
-        TAKES["rights"](draft, text)
+        put(draft, "rights", text)
 
 
 def _relation(draft: Draft, node: Node) -> None:
@@ -159,7 +159,7 @@ def _classification(draft: Draft, node: Node) -> None:
         if source.startswith(OWN):
             _own(draft, source.removeprefix(OWN), taxons)
         elif taxons and purpose in _PURPOSES:
-            TAKES[_PURPOSES[purpose]](draft, taxons[-1][1] or taxons[-1][0])
+            put(draft, _PURPOSES[purpose], taxons[-1][1] or taxons[-1][0])
     for keyword in values.at(node, "keyword"):
         _keyword(draft, keyword)
 

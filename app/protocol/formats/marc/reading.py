@@ -7,7 +7,7 @@ from typing import Any, Final
 from lxml import etree
 
 from app.protocol.connector import Draft
-from app.protocol.formats.dublin_core import TAKES, settled
+from app.protocol.formats.dublin_core import put, settled
 from app.protocol.formats.marc import records
 from app.protocol.formats.marc.records import Field
 from app.protocol.formats.marc.tables import MARC21, RELATORS, TYPES, UNIMARC
@@ -30,7 +30,7 @@ def read_marc21(metadata: etree._Element) -> Draft:
     draft = _read(record, MARC21)
     code = next((text[35:38] for tag, text in records.control(record) if tag == "008"), "").strip(" |")
     if code and "languages" not in draft:
-        TAKES["language"](draft, code)
+        put(draft, "language", code)
     return settled(draft)
 
 
@@ -56,7 +56,7 @@ def _read(record: etree._Element, family: dict[str, tuple[str, str]]) -> dict[st
 def _joined(element: str) -> Action:
     def act(draft: dict[str, Any], field: Field, codes: str) -> None:
         if text := field.joined(codes):
-            TAKES[element](draft, text)
+            put(draft, element, text)
 
     return act
 
@@ -65,7 +65,7 @@ def _each(element: str) -> Action:
     def act(draft: dict[str, Any], field: Field, codes: str) -> None:
         for text in field.all(codes):
             if text := records.shorn(text):
-                TAKES[element](draft, text)
+                put(draft, element, text)
 
     return act
 
@@ -74,7 +74,7 @@ def _title(draft: dict[str, Any], field: Field, codes: str) -> None:
     """Title proper with its other parts; a second title proper or a parallel one is another title."""
     texts = [records.joint(text) for code, text in field.subfields if code in codes]
     if text := records.shorn(" ".join(texts)):
-        TAKES["title"](draft, text)
+        put(draft, "title", text)
     if field.tag == "200":
         _each("alternative")(draft, field, "d")
 
@@ -93,7 +93,7 @@ def _languages(draft: dict[str, Any], field: Field, codes: str) -> None:
     """Three-letter codes; old records write several into one subfield."""
     for text in field.all(codes):
         for at in range(0, len(text), 3) if text.isascii() and text.isalpha() and len(text) % 3 == 0 else ():
-            TAKES["language"](draft, text[at : at + 3])
+            put(draft, "language", text[at : at + 3])
 
 
 def _person(draft: dict[str, Any], field: Field, codes: str) -> None:
@@ -118,10 +118,10 @@ def _imprint(draft: dict[str, Any], field: Field, codes: str) -> None:
     """Publisher and date: `b` and `c` in MARC 21, `c` and `d` in UNIMARC; of a date only the year counts."""
     for text in field.all(codes[0]):
         if text := records.shorn(text.strip("[]")):
-            TAKES["publisher"](draft, text)
+            put(draft, "publisher", text)
     for text in field.all(codes[1]):
         if found := _YEAR.search(text):
-            TAKES["date"](draft, found[1])
+            put(draft, "date", found[1])
 
 
 def _edition(draft: dict[str, Any], field: Field, codes: str) -> None:
@@ -143,7 +143,7 @@ def _address(draft: dict[str, Any], field: Field, codes: str) -> None:
         else:
             draft.setdefault("location", []).append(text[:4000])
     for text in field.all("q"):
-        TAKES["format"](draft, text)
+        put(draft, "format", text)
 
 
 _ACTIONS: Final[dict[str, Action]] = {

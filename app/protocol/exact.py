@@ -1,0 +1,64 @@
+"""Whether a record is right as it stands: one look at each value, by its type, its length and the text rule.
+
+It only ever says yes to what the schema and the text rule would accept and leave unchanged (a property test holds
+them together); a no means that they must judge, and name what is wrong.
+"""
+
+from typing import Any, Final
+
+from app.protocol.text import rule
+
+
+class Shape:
+    """The fields of an object: texts and lists of texts by their longest text, whole numbers, objects inside."""
+
+    def __init__(self, required: tuple[str, ...]) -> None:
+        self.required: Final = required
+        self.texts: Final[dict[str, int]] = {}
+        self.lists: Final[dict[str, int]] = {}
+        self.numbers: Final[set[str]] = set()
+        self.objects: Final[dict[str, Shape]] = {}
+        self.listed: Final[dict[str, Shape]] = {}
+
+
+def fits(content: dict[str, Any], shape: Shape) -> bool:
+    """True when every field is known, of its exact type, not empty and not too long, and none is missing."""
+    for name in shape.required:
+        if name not in content:
+            return False
+    for name, value in content.items():
+        if type(value) is str:
+            if not _text(value, shape.texts.get(name, 0)):
+                return False
+        elif not _fits_inside(name, value, shape):
+            return False
+    return True
+
+
+def _text(value: str, limit: int) -> bool:
+    # Nothing that the text rule refuses is printable.
+    return 0 < len(value) <= limit and (value.isprintable() or rule(value) is None)
+
+
+def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
+    if type(value) is list:
+        limit = shape.lists.get(name, 0)
+        return _texts(value, limit) if limit else name in shape.listed and _objects(value, shape.listed[name])
+    if type(value) is dict:
+        return name in shape.objects and fits(value, shape.objects[name])
+    return type(value) is int and name in shape.numbers
+
+
+# Loops, not `all`: a generator costs more than what it asks here.
+def _texts(values: list[Any], limit: int) -> bool:
+    for value in values:  # noqa: SIM110
+        if type(value) is not str or not _text(value, limit):
+            return False
+    return True
+
+
+def _objects(values: list[Any], shape: Shape) -> bool:
+    for value in values:  # noqa: SIM110
+        if type(value) is not dict or not fits(value, shape):
+            return False
+    return True
