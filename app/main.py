@@ -23,7 +23,7 @@ from app.admission import routes as admission
 from app.admission.policy import level_of
 from app.catalogue import completeness
 from app.catalogue.queries import head
-from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor
+from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor, vendor_feeds
 from app.console import public as everybody
 from app.console import routes as console
 from app.console.assets import Assets
@@ -73,6 +73,7 @@ ROOMS = (
     account,
     reports,
     vendor,
+    vendor_feeds,
     enrolments,
 )
 

@@ -11,8 +11,7 @@ from app.access.multipart import Part, Sent
 from app.access.scopes import Scope
 from app.console.form import Form, Posted
 from app.console.page import Page, PageRoute, View, told
-from app.console.pages import diagnosis, joining, new_feed, own_feed, vendor
-from app.harvest import attach, look
+from app.console.pages import diagnosis, joining, vendor
 from app.platforms import applications, credentials, documents, notices, proof, queries
 from app.platforms.schemas import Submission
 from app.protocol.errors import BadRequest, HutongError, NotFound
@@ -20,10 +19,8 @@ from app.web import Reading, Tx, database
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Reference = Annotated[str, Path(max_length=16)]
-CHECKED = 200
 NO_FILE = Part("", b"")
 _OWN = requires(Scope.ENROL)
-_FEEDS = requires(Scope.FEEDS_MANAGE)
 
 
 @router.get("/join", dependencies=[public()])
@@ -62,7 +59,8 @@ def show_home(view: Page, connection: Reading, reference: Reference) -> Response
     return view.page("vendor.html", vendor.home(connection, reference))
 
 
-def _again(view: View, reference: str, status: int = 200, **more: object) -> Response:
+def again(view: View, reference: str, status: int = 200, **more: object) -> Response:
+    """The home page as an answer to what was done, or could not be."""
     with database(view.request).read() as connection:
         return view.page("vendor.html", vendor.home(connection, reference, **more), status)
 
@@ -100,7 +98,7 @@ def prove(view: Page, form: Posted, reference: Reference) -> Response:
     try:
         proof.prove(database(view.request), reference, by, state.engine.fetcher, state.texts, state.attempts)
     except BadRequest as error:
-        return _again(view, reference, 422, failed=("proof", error))
+        return again(view, reference, 422, failed=("proof", error))
     return RedirectResponse(f"/vendor/{reference}", 303)
 
 
@@ -113,7 +111,7 @@ def submit(view: Page, form: Posted, reference: Reference) -> Response:
     except HutongError as error:
         if error.status not in (409, 422):
             raise
-        return _again(view, reference, error.status, failed=("submit", error))
+        return again(view, reference, error.status, failed=("submit", error))
     return RedirectResponse(f"/vendor/{reference}", 303)
 
 
@@ -134,8 +132,8 @@ def issue_key(view: Page, reference: Reference) -> Response:
     except HutongError as error:
         if error.status != 409:
             raise
-        return _again(view, reference, error.status, failed=("key", error))
-    return _again(view, reference, 201, shown_once=made)
+        return again(view, reference, error.status, failed=("key", error))
+    return again(view, reference, 201, shown_once=made)
 
 
 @router.post("/vendor/{reference}/keys/{prefix}/{deed}", dependencies=[requires(Scope.KEYS_MANAGE)])
@@ -149,7 +147,7 @@ def change_key(
             keys.revoke(connection, prefix, form.reason(needed=True))
         made = keys.rotate(connection, prefix)._asdict() if deed == "rotate" else None
     view.request.app.state.gate.forget()
-    return _again(view, reference, 201, shown_once=made) if made else RedirectResponse(f"/vendor/{reference}", 303)
+    return again(view, reference, 201, shown_once=made) if made else RedirectResponse(f"/vendor/{reference}", 303)
 
 
 @router.post("/vendor/{reference}/notices/{number}", dependencies=[_OWN])
@@ -178,70 +176,8 @@ def attach_document(view: Page, sent: Sent, reference: Reference) -> Response:
     except NotFound:
         raise
     except HutongError as error:
-        return _again(view, reference, told(error), failed=("document", error))
+        return again(view, reference, told(error), failed=("document", error))
     return RedirectResponse(f"/vendor/{reference}", 303)
-
-
-@router.get("/vendor/{reference}/feeds/new", dependencies=[_FEEDS])
-def show_new_feed(view: Page, connection: Reading, reference: Reference) -> Response:
-    """An address or a kind."""
-    return view.page("new_feed.html", new_feed.page(connection, reference, Form({}), view.lang))
-
-
-@router.post("/vendor/{reference}/feeds/new", dependencies=[_FEEDS])
-def add_feed(view: Page, form: Posted, reference: Reference) -> Response:
-    """Probes, asks the questions of a kind, looks at twenty records, or registers."""
-    if form.one("do") != "register":
-        return view.page("new_feed.html", *new_feed.tried(view.request, reference, form, view.lang))
-    try:
-        with database(view.request).write() as connection:
-            to = new_feed.register(connection, view.request, view.settings, reference, form)
-    except HutongError as error:
-        if error.status not in (409, 422):
-            raise
-        with database(view.request).read() as connection:
-            shown = new_feed.page(connection, reference, form, view.lang, error=error)
-        return view.page("new_feed.html", shown, error.status)
-    return RedirectResponse(to, 303)
-
-
-@router.get("/vendor/{reference}/feeds/{feed_id}", dependencies=[_OWN])
-def show_own_feed(view: Page, connection: Reading, reference: Reference, feed_id: int) -> Response:
-    """How it stands, and how complete its records are."""
-    return view.page("own_feed.html", own_feed.page(connection, reference, feed_id))
-
-
-@router.post("/vendor/{reference}/feeds/{feed_id}/files", dependencies=[_FEEDS])
-def upload_file(view: Page, sent: Sent, reference: Reference, feed_id: int) -> Response:
-    """Makes a file the feed's newest; it is harvested at once."""
-    try:
-        own_feed.keep_file(view.request, view.settings, reference, feed_id, sent.get("file", NO_FILE))
-    except NotFound:
-        raise
-    except HutongError as error:
-        with database(view.request).read() as connection:
-            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, None, error), told(error))
-    return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
-
-
-@router.post("/vendor/{reference}/feeds/look", dependencies=[_FEEDS])
-def look_at_file(view: Page, sent: Sent, reference: Reference) -> Response:
-    """What a file holds, as it would be shown; the questions and the mapping that fit it."""
-    shown, status = new_feed.of_file(view.request, reference, sent.get("file", NO_FILE), view.lang)
-    return view.page("new_feed.html", shown, status)
-
-
-@router.post("/vendor/{reference}/feeds/{feed_id}/move", dependencies=[_FEEDS])
-def move_feed(view: Page, form: Posted, reference: Reference, feed_id: int) -> Response:
-    """Goes on from another address, once that brings the same records."""
-    try:
-        own_feed.move(view.request, reference, feed_id, form)
-    except NotFound:
-        raise
-    except HutongError as error:
-        with database(view.request).read() as connection:
-            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, form, error), told(error))
-    return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
 
 
 @router.post("/vendor/{reference}/leave", dependencies=[_OWN])
@@ -255,22 +191,6 @@ def leave(view: Page, connection: Tx, form: Posted, reference: Reference) -> Res
 def stay(connection: Tx, form: Posted, reference: Reference) -> Response:
     """Takes one's own announcement back; the hub's stays."""
     applications.stay(connection, reference, form.reason(needed=True))
-    return RedirectResponse(f"/vendor/{reference}", 303)
-
-
-@router.post("/vendor/{reference}/feeds/{feed_id}/validate", dependencies=[_FEEDS])
-def validate(view: Page, reference: Reference, feed_id: int) -> Response:
-    """Looks at two hundred records of a feed and keeps the report with the enrolment: what a submission rests on."""
-    base, engine = database(view.request), view.request.app.state.engine
-    with base.read() as connection:
-        queries.enrolment_of(connection, reference)
-        subject, eyes = look.registered(engine, connection, feed_id), attach.eyes(connection, engine.fetcher)
-    try:
-        report = look.validate(eyes, subject, CHECKED, engine.rules)[0]
-    except HutongError as error:
-        return _again(view, reference, told(error), failed=("validate", error))
-    with base.write() as connection:
-        attach.attach(connection, view.settings.documents, feed_id, report)
     return RedirectResponse(f"/vendor/{reference}", 303)
 
 
