@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from app.access import audit, sessions
 from app.access.audit import Act
 from app.access.gate import Caller, Gate, bearer
+from app.access.multipart import parts
 from app.access.principal import Principal
 from app.access.quotas import Left, address_of
 from app.access.scopes import Scope
@@ -156,6 +157,8 @@ async def _from_our_page(request: Request, gate: Gate, caller: Caller) -> None:
     token = request.headers.get("x-csrf-token", "")
     if not token and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         token = parse_qs((await request.body()).decode("utf-8", "replace")).get("csrf_token", [""])[0]
+    if not token and "csrf_token" in (sent := await parts(request)):
+        token = sent["csrf_token"].content.decode("ascii", "replace")
     if not _equal(token, sessions.csrf(gate.ring, caller.credential)):
         raise _forged("the request lacks the token of its session (X-CSRF-Token, or the field csrf_token)")
 

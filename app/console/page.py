@@ -177,6 +177,11 @@ class PageRoute(APIRoute):
         return answered
 
 
+def told(error: HutongError) -> int:
+    """The status of a page that shows an error beside its form: another machine's fault is no failure of the hub."""
+    return error.status if error.status < 500 else 422
+
+
 def _error_page(request: Request, error: HutongError) -> Response:
     detail = error.detail.encode("utf-8", "replace").decode()
     context = {"status": error.status, "kind": error.kind, "detail": detail}

@@ -7,9 +7,10 @@ from fastapi.responses import RedirectResponse
 
 from app.access import keys
 from app.access.door import public, requires, same_origin
+from app.access.multipart import Part, Sent
 from app.access.scopes import Scope
 from app.console.form import Form, Posted
-from app.console.page import Page, PageRoute, View
+from app.console.page import Page, PageRoute, View, told
 from app.console.pages import diagnosis, joining, new_feed, own_feed, vendor
 from app.harvest import attach, look
 from app.platforms import applications, credentials, documents, notices, proof, queries
@@ -20,6 +21,7 @@ from app.web import Reading, Tx, database
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Reference = Annotated[str, Path(max_length=16)]
 CHECKED = 200
+NO_FILE = Part("", b"")
 _OWN = requires(Scope.ENROL)
 _FEEDS = requires(Scope.FEEDS_MANAGE)
 
@@ -166,6 +168,20 @@ def my_document(view: Page, connection: Reading, reference: Reference, sha256: s
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
+@router.post("/vendor/{reference}/documents", dependencies=[_OWN])
+def attach_document(view: Page, sent: Sent, reference: Reference) -> Response:
+    """Keeps a file with the enrolment."""
+    file, kind = sent.get("file", NO_FILE), sent.get("kind", NO_FILE).content.decode("ascii", "replace")
+    try:
+        with database(view.request).write() as connection:
+            documents.keep(connection, view.settings.documents, reference, kind, file.name, file.content)
+    except NotFound:
+        raise
+    except HutongError as error:
+        return _again(view, reference, told(error), failed=("document", error))
+    return RedirectResponse(f"/vendor/{reference}", 303)
+
+
 @router.get("/vendor/{reference}/feeds/new", dependencies=[_FEEDS])
 def show_new_feed(view: Page, connection: Reading, reference: Reference) -> Response:
     """An address or a kind."""
@@ -195,6 +211,26 @@ def show_own_feed(view: Page, connection: Reading, reference: Reference, feed_id
     return view.page("own_feed.html", own_feed.page(connection, reference, feed_id))
 
 
+@router.post("/vendor/{reference}/feeds/{feed_id}/files", dependencies=[_FEEDS])
+def upload_file(view: Page, sent: Sent, reference: Reference, feed_id: int) -> Response:
+    """Makes a file the feed's newest; it is harvested at once."""
+    try:
+        own_feed.keep_file(view.request, view.settings, reference, feed_id, sent.get("file", NO_FILE))
+    except NotFound:
+        raise
+    except HutongError as error:
+        with database(view.request).read() as connection:
+            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, None, error), told(error))
+    return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
+
+
+@router.post("/vendor/{reference}/feeds/look", dependencies=[_FEEDS])
+def look_at_file(view: Page, sent: Sent, reference: Reference) -> Response:
+    """What a file holds, as it would be shown; the questions and the mapping that fit it."""
+    shown, status = new_feed.of_file(view.request, reference, sent.get("file", NO_FILE), view.lang)
+    return view.page("new_feed.html", shown, status)
+
+
 @router.post("/vendor/{reference}/feeds/{feed_id}/move", dependencies=[_FEEDS])
 def move_feed(view: Page, form: Posted, reference: Reference, feed_id: int) -> Response:
     """Goes on from another address, once that brings the same records."""
@@ -204,7 +240,7 @@ def move_feed(view: Page, form: Posted, reference: Reference, feed_id: int) -> R
         raise
     except HutongError as error:
         with database(view.request).read() as connection:
-            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, error), error.status)
+            return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, form, error), told(error))
     return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
 
 
@@ -232,7 +268,7 @@ def validate(view: Page, reference: Reference, feed_id: int) -> Response:
     try:
         report = look.validate(eyes, subject, CHECKED, engine.rules)[0]
     except HutongError as error:
-        return _again(view, reference, error.status, failed=("validate", error))
+        return _again(view, reference, told(error), failed=("validate", error))
     with base.write() as connection:
         attach.attach(connection, view.settings.documents, feed_id, report)
     return RedirectResponse(f"/vendor/{reference}", 303)

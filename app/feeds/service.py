@@ -148,8 +148,7 @@ def move(
     operator's to decide. A secret that is not given stays.
     """
     row = by_id(connection, feed_id)
-    if not acting(connection).has(Scope.OPS_WRITE):
-        _at_home(connection, row["platform"], _host(config))
+    at_home(connection, row["platform"], config)
     hidden = {name: value for name, value in row["config"].items() if value == MASK}
     values = {
         "config": orjson.dumps(hidden | config).decode(),
@@ -162,8 +161,11 @@ def move(
     note(connection, Act.FEED_MOVED, owner(feed_id), host=_host(config), why=why)
 
 
-def _at_home(connection: Connection, code: str, host: str) -> None:
-    domain = str(enrolment_of(connection, code).domain)
+def at_home(connection: Connection, code: str, config: dict[str, Any]) -> None:
+    """Whether who acts may let a feed go on at this address. Raises Forbidden (`enrol.elsewhere`)."""
+    if acting(connection).has(Scope.OPS_WRITE):
+        return
+    host, domain = _host(config), str(enrolment_of(connection, code).domain)
     if host and not (domain and f".{host.partition(':')[0]}".endswith(f".{domain.partition(':')[0]}")):
         error = Forbidden(
             f"{host} is not at {domain or 'a proved domain'}; the operator moves a feed to another domain"

@@ -176,7 +176,8 @@ def _adds_a_feed(page: Any, url: str, shots: Path, seen: Callable[[], None]) -> 
     assert page.locator("article.hit").count() == 20
     assert "学科" in page.locator("article.hit").first.inner_text()
     seen()
-    page.locator("section.sheet:has(article.hit)").screenshot(path=shots / "sample.png", animations="disabled")
+    page.locator("article.hit").nth(3).scroll_into_view_if_needed()
+    page.screenshot(path=shots / "sample.png")
     page.locator("button[value=register]").click()
     assert "备课助手" in page.locator(".cases").first.inner_text()
 
@@ -211,6 +212,11 @@ def _is_harvested(page: Any, made: Served, shots: Path, seen: Callable[[], None]
     assert f"{RECORDS} 条在用" in page.locator("main").inner_text()
     assert page.locator(".cases .st.s:text-is('正常')").count() == 1
     seen()
+    page.goto(f"{page.url}?lang=en")
+    assert "Trial" in page.locator(".way [aria-current=step]").inner_text()
+    seen()
+    page.goto(f"{page.url.partition('?')[0]}?lang=zh-CN")
+    page.goto(page.url.partition("?")[0])
     page.screenshot(path=shots / "vendor.png")
     page.locator(".cases .what b a").first.click()
     assert "title" in page.locator("tbody th").first.inner_text()

@@ -3,17 +3,22 @@
 Nothing is kept between the steps but what stands in the form itself; nothing is stored before `register`.
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import orjson
 from fastapi import Request
 from sqlalchemy import Connection
 
+from app.access.multipart import Part
 from app.console import questions
 from app.console.form import Form
+from app.console.page import told
 from app.console.pages.records import facts, fields
 from app.feeds import service as feeds
-from app.harvest import attach, look, probe
+from app.feeds import uploads
+from app.harvest import attach, local, look, probe
 from app.harvest.discovery import configured, kinds, masked
 from app.harvest.discovery import mapped as checked
 from app.harvest.loop import Engine
@@ -24,6 +29,7 @@ from app.settings import Settings
 from app.web import database
 
 SAMPLE: Final = 20
+FORMATS: Final = frozenset({"csv", "excel", "json", "ndjson"})  # of a file that an `upload` feed reads
 EVERY: Final = (900, 3600, 21_600, 86_400, 604_800)
 REGISTERED: Final = frozenset({Stage.SANDBOX, Stage.CONFORMANCE, *HARVESTED})
 _CHANGED: Final = ("probe", "kind")
@@ -34,12 +40,13 @@ def page(connection: Connection, reference: str, form: Form, lang: str, **more: 
     row, found = queries.shown(connection, reference), more.get("found")
     kind = more.get("kind", form.one("c-kind"))
     kind = kind if kind in kinds() else ""
-    config = found["kinds"][0]["config"] if found and found["kinds"] else {}
+    config = more.get("config") or (found["kinds"][0]["config"] if found and found["kinds"] else {})
     typed = None if form.one("do") in _CHANGED else form
-    mapping = _text(found["mapping"]) if found else form.fields.get("mapping", [""])[0]
+    drafted = found["mapping"] if found else more.get("draft")
+    mapping = _text(drafted) if found or drafted else form.fields.get("mapping", [""])[0]
     return {
         "one": row, "form": form, "kind": kind, "found": found,
-        "kinds": [(name, _title(name, lang)) for name in kinds() if name != "upload"],
+        "kinds": [(name, _title(name, lang)) for name in kinds()],
         "questions": questions.questions(kind, config, typed) if kind else [],
         "mapping": mapping, "needs_mapping": bool(kind) and kinds()[kind].needs_mapping, "every": EVERY,
         "sample": more.get("sample"), "error": more.get("error"), "faults": questions.faults(more.get("error")),
@@ -65,7 +72,7 @@ def tried(request: Request, reference: str, form: Form, lang: str) -> tuple[dict
     try:
         more = _step(eyes, engine, form, lang)
     except HutongError as error:
-        more, status = {"error": error}, error.status
+        more, status = {"error": error}, told(error)
     with base.read() as connection:
         return page(connection, reference, form, lang, **more), status
 
@@ -83,9 +90,39 @@ def _step(eyes: Any, engine: Engine, form: Form, lang: str) -> dict[str, Any]:
     if do == "kind":
         return {"kind": form.one("kind")}
     subject = look.unregistered(*described(form))
-    found = look.preview(eyes, _with_secrets(subject, form), SAMPLE, engine.rules)
+    return {"sample": _sampled(look.preview(eyes, _with_secrets(subject, form), SAMPLE, engine.rules), lang)}
+
+
+def _sampled(found: dict[str, Any], lang: str) -> dict[str, Any]:
     shown = [_shown(one, lang) for one in found["records"]]
-    return {"sample": {**found, "shown": shown, "refused": sum(one["record"] is None for one in shown)}}
+    return {**found, "shown": shown, "refused": sum(one["record"] is None for one in shown)}
+
+
+def of_file(request: Request, reference: str, file: Part, lang: str) -> tuple[dict[str, Any], int]:
+    """A file looked at: its first records, and the questions of an `upload` feed that would read it."""
+    base, engine, more, status = database(request), request.app.state.engine, {}, 200
+    with base.read() as connection:
+        queries.enrolment_of(connection, reference)
+    try:
+        more = _of_file(engine, file, lang)
+    except HutongError as error:
+        more, status = {"error": error}, told(error)
+    with base.read() as connection:
+        return page(connection, reference, Form({}), lang, **more), status
+
+
+def _of_file(engine: Engine, file: Part, lang: str) -> dict[str, Any]:
+    if not file.content:
+        raise BadRequest("choose a file first")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(file.name).name[-100:] or "file")
+        path.write_bytes(file.content)
+        subject = local.subject(path, SAMPLE, None)
+    found = _sampled(look.preview(engine.fetcher, subject, SAMPLE, engine.rules), lang)
+    if subject.connector not in FORMATS:
+        return {"sample": found}
+    reads = {"format": subject.connector, **{k: v for k, v in subject.config.items() if k != "url"}}
+    return {"sample": found, "kind": "upload", "config": {"file": reads}, "draft": subject.mapping}
 
 
 def described(form: Form) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
@@ -124,9 +161,9 @@ def register(connection: Connection, request: Request, settings: Settings, refer
     kind, config, mapping = described(form)
     hidden = masked(configured(kind, questions.answers(kind, form)))[1]
     every = form.one("every")
-    feeds.register(
+    made = feeds.register(
         connection, platform=row.code, name=form.one("name") or row.name, connector=kind, config=config, mapping=mapping,
         every_s=int(every) if every.isdecimal() and int(every) in EVERY else EVERY[1],
         sealed=(request.app.state.gate.ring, hidden), quota=settings.quota_feeds,
     )  # fmt: skip
-    return f"/vendor/{reference}"
+    return f"/vendor/{reference}/feeds/{made}" if kind == uploads.KIND else f"/vendor/{reference}"

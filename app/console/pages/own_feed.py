@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import Request
 from sqlalchemy import Connection
 
+from app.access.multipart import Part
 from app.admission import queue
 from app.catalogue import completeness
 from app.catalogue.queries import tallies
@@ -13,19 +14,23 @@ from app.console.form import Form
 from app.console.pages.members import public
 from app.db import now
 from app.feeds import service as feeds
+from app.feeds import uploads
 from app.harvest import look, moving, runs
 from app.harvest.assess import RECOMMENDED, REQUIRED
 from app.harvest.discovery import configured, masked
 from app.monitor import status
 from app.platforms import queries
 from app.protocol.errors import NotFound
+from app.settings import Settings
 from app.web import database
 
 SHOWN: Final = (*REQUIRED, *RECOMMENDED)
 RUNS: Final = 8
 
 
-def page(connection: Connection, reference: str, feed_id: int, error: Any = None) -> dict[str, Any]:
+def page(
+    connection: Connection, reference: str, feed_id: int, typed: Form | None = None, error: Any = None
+) -> dict[str, Any]:
     """The page. Raises NotFound for a feed that is not of this enrolment."""
     row, feed = queries.shown(connection, reference), feeds.by_id(connection, feed_id)
     if feed["platform"] != row["code"]:
@@ -37,7 +42,7 @@ def page(connection: Connection, reference: str, feed_id: int, error: Any = None
         "records": tallies(connection, [f"feed={feed['id']}"]).get(f"feed={feed['id']}", 0),
         "waiting": len(waiting), "waiting_more": len(waiting) == 500,
         "runs": runs.runs(connection, feed["id"], RUNS), **_complete(connection, feed),
-        "questions": questions.questions(feed["connector"], feed["config"] or {}), "error": error, "faults": questions.faults(error),
+        "files": uploads.uploads(connection, feed["id"])[:5], "questions": questions.questions(feed["connector"], feed["config"] or {}, typed), "error": error, "faults": questions.faults(error),
     }  # fmt: skip
 
 
@@ -47,11 +52,24 @@ def move(request: Request, reference: str, feed_id: int, form: Form) -> None:
     with base.read() as connection:
         shown, before = page(connection, reference, feed_id), look.registered(engine, connection, feed_id)
     config, hidden = masked(configured(before.connector, questions.answers(before.connector, form)))
+    with base.read() as connection:
+        feeds.at_home(connection, before.platform, config)
     subject = before._replace(config=config, secrets={**before.secrets, **hidden})
     why = form.reason(needed=True)
     moving.same(moving.kin(base, engine.fetcher, subject, shown["feed"], engine.rules), shown["records"])
     with base.write() as connection:
         feeds.move(connection, feed_id, config, (engine.ring, hidden), why)
+
+
+def keep_file(request: Request, settings: Settings, reference: str, feed_id: int, file: Part) -> None:
+    """A file for an `upload` feed. Raises NotFound, BadRequest (no file, another kind), QuotaExceeded."""
+    staged = uploads.staged(settings.files, [file.content], settings.fetch_file_max_bytes)
+    try:
+        with database(request).write() as connection:
+            page(connection, reference, feed_id)
+            uploads.keep(connection, settings.files, staged, feed_id, file.name, settings.quota_upload_bytes)
+    finally:
+        staged.path.unlink(missing_ok=True)
 
 
 def _complete(connection: Connection, feed: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ OPEN = {
     "join_fault.": [*joining.PLAIN, "contact", "agreement", "password", "again"], "join_kind.": list(stages.Kind), "join_person.": joining.PERSON,
     "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, documents.VALIDATION],
     "vendor_next.": ["prove", "submit", "wait", "feed", "validate", "look", "suspended", "retired"],
-    "vendor_failed.": ["proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
+    "vendor_failed.": ["document", "proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
     "diagnosis_account.": ["suspended", "unproved", "notice_late", "notice", "key_ends", "no_feed"],
     "config.": sorted({field for kind in kinds().values() for field in kind.model_fields}),
     "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
