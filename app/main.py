@@ -12,13 +12,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from app.access import clerk
+from app.access import clerk, oidc
 from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
 from app.access.keyring import keyring
 from app.access.quotas import Buckets, Quotas
 from app.access.scopes import Scope
+from app.access.sign_on import SignOn
+from app.access.turnstile import Turnstile
 from app.admission import routes as admission
 from app.admission.policy import level_of
 from app.catalogue import completeness
@@ -26,6 +28,7 @@ from app.catalogue.queries import head
 from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor, vendor_feeds
 from app.console import public as everybody
 from app.console import routes as console
+from app.console import sign_on as single_sign_on
 from app.console.assets import Assets
 from app.console.letters import writer
 from app.console.page import STATIC
@@ -44,6 +47,7 @@ from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.monitor.metrics import Counts, Metrics, Requests
 from app.platforms import duties, line_routes, proof
 from app.platforms import routes as enrolment
+from app.protocol.connector import Request
 from app.protocol.errors import DiskFull
 from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
@@ -71,6 +75,7 @@ ROOMS = (
     reviewing,
     alerts,
     account,
+    single_sign_on,
     reports,
     vendor,
     vendor_feeds,
@@ -123,6 +128,23 @@ def courier(settings: Settings) -> Courier:
     )
 
 
+def sign_on(settings: Settings, gate: Gate) -> tuple[SignOn, Fetcher] | None:
+    """The way through the organisation's identity provider, if one is set, and the guarded client it asks with."""
+    if not settings.oidc_issuer:
+        return None
+    fetcher = Fetcher(
+        allow=settings.fetch_allow, deadline_s=oidc.DEADLINE_S, max_bytes=oidc.BYTES, wire_max_bytes=oidc.BYTES
+    )
+
+    def ask(request: Request) -> tuple[int, bytes]:
+        answer = fetcher.fetch(request).response
+        with answer.body:
+            return answer.status, answer.content()
+
+    provider = oidc.Provider(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_secret, ask)
+    return SignOn(settings, gate.ring, gate.tally, provider), fetcher
+
+
 def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]:
     """What the process that holds the watch does beside alerts: the weekly digests."""
     return [partial(letters.deliver, database, made, writer(settings))]
@@ -166,6 +188,8 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         if harvest:
             await run_in_threadpool(worker.stop)
         app.state.courier.fetcher.close()
+        if way:
+            way[1].close()
         app.state.engine.close()
         database.close()
 
@@ -174,10 +198,13 @@ def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) ->
         title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
+    way = sign_on(settings, app.state.gate)
+    app.state.sign_on = way and way[0]
     app.state.slots = asyncio.Semaphore(SLOTS)
     app.state.board = Board(database)
     app.state.disk = disk(settings, database)
     install(app)
+    app.add_middleware(Turnstile, gate=app.state.gate)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
     app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
     for room in ROOMS:

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.protocol.errors import BadRequest
@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     session_idle_s: int = Field(default=1800, ge=60)
     session_s: int = Field(default=43_200, ge=300)
     second_factor: str = Field(default="optional", pattern="^(optional|staff|all)$")
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = Field(default="", repr=False)
+    oidc_client_secret_file: Path | None = None
+    oidc_name_claim: str = ""
+    oidc_second_factor: str = ""
     password_days: int = Field(default=0, ge=0)
     audit_days: int = Field(default=1095, ge=180)
     fetch_allow: str = ""
@@ -80,6 +86,28 @@ class Settings(BaseSettings):
         except BadRequest as error:
             raise ValueError(error.detail) from None
         return policy
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer_is_an_address(cls, issuer: str) -> str:
+        parts = urlsplit(issuer)
+        loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        whole = parts.hostname and not (parts.query or parts.fragment or parts.username)
+        if issuer and not (whole and (parts.scheme == "https" or loopback)):
+            raise ValueError("write the provider's issuer exactly, https://..., without query and fragment")
+        return issuer
+
+    @model_validator(mode="after")
+    def _issuer_has_its_client(self) -> "Settings":
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_secret):
+            raise ValueError("HUTONG_OIDC_ISSUER needs HUTONG_OIDC_CLIENT_ID and HUTONG_OIDC_CLIENT_SECRET (or _FILE)")
+        return self
+
+    @property
+    def oidc_secret(self) -> str:
+        """The client secret, from its file where one is named."""
+        file = self.oidc_client_secret_file
+        return file.read_text().strip() if file else self.oidc_client_secret
 
     @field_validator("smtp_url")
     @classmethod

@@ -44,15 +44,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HutongError)
     async def _ours(_: Request, error: HutongError) -> Response:
-        answer = problem(error.status, error.kind, error.detail, error.errors, error.members)
-        if error.wait_s is not None:
-            answer.headers["Retry-After"] = str(ceil(error.wait_s))
-        if isinstance(error, QuotaExceeded):
-            answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"] = str(error.limit), "0"
-            answer.headers["RateLimit-Reset"] = str(ceil(error.wait_s or 0))
-        if error.status == 401:
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        return answer
+        return refusal(error)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
@@ -70,6 +62,19 @@ def install(app: FastAPI) -> None:
         if error.errno not in (ENOSPC, EDQUOT):
             raise error
         return problem(503, "hub.disk_full", "the hub's disk is full; nothing was stored")
+
+
+def refusal(error: HutongError) -> Response:
+    """The problem document of one of our errors, with the headers that belong to it."""
+    answer = problem(error.status, error.kind, error.detail, error.errors, error.members)
+    if error.wait_s is not None:
+        answer.headers["Retry-After"] = str(ceil(error.wait_s))
+    if isinstance(error, QuotaExceeded):
+        answer.headers["RateLimit-Limit"], answer.headers["RateLimit-Remaining"] = str(error.limit), "0"
+        answer.headers["RateLimit-Reset"] = str(ceil(error.wait_s or 0))
+    if error.status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
 
 
 class Answers:

@@ -31,6 +31,7 @@ class Act(StrEnum):
     PERSON_ADDED = "person.added"
     PERSON_ROLES = "person.roles"
     PERSON_STATE = "person.state"
+    PERSON_LINKED = "person.linked"
     PASSWORD = "person.password"  # noqa: S105 (the name of an act)
     SECOND_FACTOR = "person.second_factor"
     KEY_ISSUED = "key.issued"

@@ -22,6 +22,7 @@ from app.access.tally import Tally
 from app.clock import iso
 from app.db import Database, now
 from app.protocol.canonical import canonical
+from app.protocol.errors import QuotaExceeded
 
 log = structlog.get_logger()
 HOUR_S = 3600
@@ -68,10 +69,12 @@ class Clerk:
 
 def told(database: Database, tally: Tally) -> None:
     """Puts on the chain what was refused since the last time and is on no row yet: a row for each tenant or address."""
-    for tenant, address, count in tally.rest():
-        who = replace(SYSTEM, name=tenant or "anonymous", address=address)
-        with database.acting(who).write() as connection:
-            audit.note(connection, Act.REFUSED, "requests", "refused", count=count)
+    for why, counts in (("", tally.rest()), (QuotaExceeded.kind, tally.throttles())):
+        for tenant, address, count in counts:
+            who = replace(SYSTEM, name=tenant or "anonymous", address=address)
+            detail = {"why": why, "count": count} if why else {"count": count}
+            with database.acting(who).write() as connection:
+                audit.note(connection, Act.REFUSED, "requests", "refused", **detail)
 
 
 def tidy(connection: Connection, session_s: int) -> None:

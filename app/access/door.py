@@ -15,10 +15,10 @@ from starlette.concurrency import run_in_threadpool
 
 from app.access import audit, sessions
 from app.access.audit import Act
-from app.access.gate import Caller, Gate
+from app.access.gate import Caller, Gate, bearer
 from app.access.multipart import parts
 from app.access.principal import Principal
-from app.access.quotas import address_of
+from app.access.quotas import Left, address_of
 from app.access.scopes import Scope
 from app.access.sessions import SignedIn
 from app.db import Database
@@ -54,10 +54,10 @@ class Needs:
         except Unauthorized as error:
             refusal = error
         request.state.caller = known  # a page that refuses says to whom
+        request.state.left = _counted(request, gate, known)
+        if self.public:
+            return known
         try:
-            request.state.left = gate.take(known)
-            if self.public:
-                return known
             if refusal:
                 raise refusal
             self._check(known)
@@ -129,16 +129,16 @@ def _caller(request: Request) -> Caller:
     gate: Gate = request.app.state.gate
     peer = request.client.host if request.client else ""
     address = address_of(peer, request.headers.getlist("x-forwarded-for"), gate.proxies)
-    kind, credential = "", ""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        credential = given.strip()
-        kind = "key" if credential.startswith("hk_") else "token"
-    elif scheme:
-        kind, credential = "token", scheme
-    elif COOKIE in request.cookies:
+    kind, credential = bearer(request.headers.get("authorization", ""))
+    if not kind and COOKIE in request.cookies:
         kind, credential = "session", request.cookies[COOKIE]
     return Caller(kind, credential, address, getattr(request.state, "request_id", ""))
+
+
+def _counted(request: Request, gate: Gate, known: Principal) -> Left | None:
+    """Takes from the caller's bucket, unless the turnstile did. Raises QuotaExceeded."""
+    tenant, left = getattr(request.state, "taken", ("", None))
+    return left if tenant and tenant == known.tenant else gate.take(known.tenant, known.address)
 
 
 async def _known(request: Request, gate: Gate, caller: Caller) -> Principal:

@@ -23,10 +23,10 @@ from app.access.tables import suspension
 from app.access.tally import Tally
 from app.clock import ticks
 from app.db import Database, now
-from app.protocol.errors import Unauthorized, Unavailable
+from app.protocol.errors import QuotaExceeded, Unauthorized, Unavailable
 from app.settings import Settings
 
-REMEMBERED_S = 0.5
+REMEMBERED_S, REMEMBERED = 0.5, 10_000
 _TOUCH_US = 60_000_000
 
 
@@ -50,6 +50,7 @@ class Gate:
         self._tenants = Buckets(Rate.of(settings.quota_tenant))
         self._addresses = Buckets(Rate.of(settings.quota_anonymous))
         self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._tenant_of: OrderedDict[bytes, str] = OrderedDict()
         self._lock = Lock()
 
     @cached_property
@@ -65,24 +66,42 @@ class Gate:
     def remembered(self, caller: Caller) -> Principal | None:
         """The principal of a credential that held half a second ago."""
         with self._lock:
-            until, principal = self._known.get(_print(caller), (0.0, None))
+            until, principal = self._known.get(_print(caller.kind, caller.credential), (0.0, None))
         if principal is None or until < ticks():
             return None
         return replace(principal, address=caller.address, request=caller.request)
 
     def principal(self, database: Database, caller: Caller) -> Principal:
         """Who this is, from the database. Raises Unauthorized, for every fault alike."""
-        with database.read() as connection:
-            found, touch = self._checked(connection, caller)
+        mark = _print(caller.kind, caller.credential)
+        try:
+            with database.read() as connection:
+                found, touch = self._checked(connection, caller)
+        except Unauthorized:
+            with self._lock:
+                self._tenant_of.pop(mark, None)
+            raise
         if touch:
             # A note of use, not of a change: whoever only reads is let in although nothing can be written now.
             with suppress(Unavailable), database.write() as connection:
                 _touch(connection, caller.kind, touch)
-        with self._lock:
-            self._known[_print(caller)] = (ticks() + REMEMBERED_S, found)
-            if len(self._known) > 10_000:
-                self._known.popitem(last=False)
+        self._remember(mark, caller.kind, found)
         return replace(found, address=caller.address, request=caller.request)
+
+    def _remember(self, mark: bytes, kind: str, found: Principal) -> None:
+        with self._lock:
+            self._known[mark] = (ticks() + REMEMBERED_S, found)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+            if kind != "session":  # a person's tenant can change, that of a key cannot
+                self._tenant_of[mark] = found.tenant
+                self._tenant_of.move_to_end(mark)
+                if len(self._tenant_of) > REMEMBERED:
+                    self._tenant_of.popitem(last=False)
+
+    def tenant(self, kind: str, credential: str) -> str:
+        """Whose key or token this was when it last held; empty when unknown. Says nothing of whether it still holds."""
+        return self._tenant_of.get(_print(kind, credential), "")
 
     def forget(self) -> None:
         """Forgets what it remembers: in this process a revocation holds from the next request."""
@@ -105,12 +124,16 @@ class Gate:
         stale = caller.kind == "key" and at - (row.used_at or 0) > _TOUCH_US
         return _of_key(row, scope), row.prefix if stale else ""
 
-    def take(self, principal: Principal) -> Left | None:
-        """Counts a request; None where no limit applies. Raises QuotaExceeded."""
-        if principal.tenant:
-            return self._tenants.take(principal.tenant, ticks())
-        bucket = bucket_of(principal.address)
-        return self._addresses.take(bucket, ticks()) if bucket else None
+    def take(self, tenant: str, address: str = "") -> Left | None:
+        """Counts a request of a tenant, else of an address; None where no limit applies. Raises QuotaExceeded."""
+        bucket = tenant or bucket_of(address)
+        if not bucket:
+            return None
+        try:
+            return (self._tenants if tenant else self._addresses).take(bucket, ticks())
+        except QuotaExceeded:
+            self.tally.throttled(tenant, address)
+            raise
 
 
 def _of_key(row: Any, scope: str | None) -> Principal:
@@ -124,8 +147,17 @@ def _touch(connection: Connection, kind: str, name: str) -> None:
     (sessions.seen if kind == "session" else keys.used)(connection, name)
 
 
-def _print(caller: Caller) -> bytes:
-    return sha256(f"{caller.kind} {caller.credential}".encode("utf-8", "surrogatepass")).digest()
+def _print(kind: str, credential: str) -> bytes:
+    return sha256(f"{kind} {credential}".encode("utf-8", "surrogatepass")).digest()
+
+
+def bearer(authorization: str) -> tuple[str, str]:
+    """Kind (`key`, `token`, empty for none) and credential of the header; another scheme is a token that never holds."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return ("token", scheme) if scheme else ("", "")
+    credential = given.strip()
+    return "key" if credential.startswith("hk_") else "token", credential
 
 
 def suspend(connection: Connection, platform: str, stopped: bool) -> None:

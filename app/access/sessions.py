@@ -45,7 +45,7 @@ def sign_in(
     """
     name = name[:64]
     with database.write() as connection:
-        wait = _reserve(connection, name)
+        wait = reserve(connection, name)
         row = connection.execute(select(person).where(person.c.name == name)).first()
         # A name without an account is not written down: people type their password into the field for the name.
         shown = f"person:{name}" if row else "person:unknown"
@@ -54,13 +54,13 @@ def sign_in(
         if wait and count is not None:
             note(connection, Act.LOGIN, shown, "refused", why="locked", count=count)
     if wait:
-        raise _locked(wait)
+        raise locked(wait)
     # Outside of a transaction: hashing is slow on purpose.
     right = passwords.matches(row.password if row else None, password)
     with database.write() as connection:
         refusal = _refusal(connection, ring, row, right, code)
         if refusal is None:
-            return _begin(connection, ring, settings, row)
+            return begin(connection, ring, settings, row, "password")
         if isinstance(refusal, SecondFactorNeeded):
             connection.execute(delete(attempt).where(attempt.c.name == tried(name), attempt.c.failed <= 1))
         if count is not None:
@@ -68,7 +68,8 @@ def sign_in(
     raise refusal
 
 
-def _locked(wait_s: float) -> QuotaExceeded:
+def locked(wait_s: float) -> QuotaExceeded:
+    """The refusal of a name that has been tried too often."""
     error = QuotaExceeded("too many failed sign-ins for this name; wait", wait_s=wait_s, limit=TRIES)
     error.kind = "auth.locked"
     return error
@@ -80,9 +81,9 @@ def change_password(database: Database, name: str, old: str, new: str) -> None:
     Raises Unauthorized for a wrong old one, QuotaExceeded (`auth.locked`), BadRequest for a weak new one.
     """
     with database.write() as connection:
-        wait, row = _reserve(connection, name), by_name(connection, name)
+        wait, row = reserve(connection, name), by_name(connection, name)
     if wait:
-        raise _locked(wait)
+        raise locked(wait)
     right = passwords.matches(row.password, old)
     with database.write() as connection:
         if right:
@@ -105,7 +106,7 @@ def _refusal(connection: Connection, ring: Keyring, row: Any, right: bool, code:
     return None if second_factor.holds(connection, ring, row, code) else Unauthorized()
 
 
-def _reserve(connection: Connection, name: str) -> float:
+def reserve(connection: Connection, name: str) -> float:
     """Counts this try as failed before it is checked (tries at the same time cannot slip by); seconds to wait, or 0."""
     at = now(connection)
     name = tried(name)
@@ -123,21 +124,40 @@ def _reserve(connection: Connection, name: str) -> float:
     return 0.0
 
 
-def _begin(connection: Connection, ring: Keyring, settings: Settings, row: Any) -> SignedIn:
+def locked_s(connection: Connection, name: str) -> float:
+    """Seconds for which a name is still locked, 0 when it is not; counts nothing."""
+    until = connection.execute(select(attempt.c.until).where(attempt.c.name == tried(name))).scalar() or 0
+    return max(0.0, float(until - now(connection)) / _US)
+
+
+def begin(connection: Connection, ring: Keyring, settings: Settings, row: Any, means: str) -> SignedIn:
+    """A session of this person, who has shown who they are by `means`; failed tries are forgotten."""
     connection.execute(delete(attempt).where(attempt.c.name == tried(row.name)))
     cookie, at = secrets.token_urlsafe(32), now(connection)
     address = acting(connection).address
-    stored = {"hash": _digest(cookie), "person": row.name, "address": address, "began_at": at, "seen_at": at}
+    stored = {
+        "hash": _digest(cookie),
+        "person": row.name,
+        "address": address,
+        "began_at": at,
+        "seen_at": at,
+        "means": means,
+    }
     connection.execute(session.insert(), stored)
-    note(connection, Act.LOGIN, f"person:{row.name}")
-    return SignedIn(cookie, csrf(ring, cookie), row.name, _must(row, settings, at))
+    note(connection, Act.LOGIN, f"person:{row.name}", means=means)
+    return SignedIn(cookie, csrf(ring, cookie), row.name, _must(row, settings, at, means))
 
 
-def _must(row: Any, settings: Settings, at: int) -> str:
-    """`password` or `second-factor` when it has to be dealt with first, else empty."""
+def _must(row: Any, settings: Settings, at: int, means: str) -> str:
+    """`password` or `second-factor` when it has to be dealt with first, else empty.
+
+    A password is of no matter to who came without one; a second factor is, unless the provider has asked for it.
+    """
     aged = settings.password_days and at - row.password_at > settings.password_days * 86_400 * _US
-    if row.password_at == 0 or aged:
+    if means == "password" and (row.password_at == 0 or aged):
         return "password"
+    if means == "oidc-mfa":
+        return ""
     roles = {Role(name) for name in row.roles.split()}
     staff = settings.second_factor == "staff" and (roles & OFFICERS or not roles & TENANTS)
     return "second-factor" if (settings.second_factor == "all" or staff) and not row.totp_on else ""
@@ -156,7 +176,7 @@ def find(connection: Connection, settings: Settings, cookie: str) -> Principal:
     roles = frozenset(Role(name) for name in row.roles.split())
     stopped = set(connection.execute(select(suspension.c.platform)).scalars())
     platforms = frozenset(row.platforms.split()) - stopped
-    scopes = frozenset() if _must(row, settings, at) else rights(roles, frozenset(row.platforms.split()))
+    scopes = frozenset() if _must(row, settings, at, row.means) else rights(roles, frozenset(row.platforms.split()))
     tenant = min(row.platforms.split(), default=f"person:{row.name}")
     rows = rows_of(roles, platforms, frozenset(row.regions.split()))
     return Principal(f"person:{row.name}", scopes, rows, tenant, session=row.hash)

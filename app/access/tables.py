@@ -102,7 +102,20 @@ session = Table(
     Column("address", String(64), nullable=False),
     Column("began_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("means", String(16), nullable=False, default="password"),
     Index("session_person", "person"),
+    comment="means: password, oidc, or oidc-mfa where the provider asked for the second factor",
+)
+
+person_link = Table(
+    "person_link",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("person", String(64), nullable=False),
+    Column("linked_at", BigInteger, nullable=False),
+    Index("person_link_person", "person", "issuer", unique=True),
+    comment="whom an identity provider's subject stands for",
 )
 
 secret = Table(

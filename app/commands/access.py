@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.access import audit, clerk, keys, people
+from app.access import audit, clerk, keys, links, people
 from app.access import secrets as vault
 from app.access.keyring import keyring
 from app.access.scopes import GRANTS, Scope
@@ -119,6 +119,22 @@ def user_disable(name: str) -> None:
 def user_enable(name: str) -> None:
     """Let a person in again; also lifts a lock after failed sign-ins."""
     _turn(name, "active")
+
+
+@user_app.command("link")
+def user_link(name: str, subject: Annotated[str, typer.Option(help="`sub` of the person at the provider")]) -> None:
+    """Let a person sign in as this subject of the identity provider (HUTONG_OIDC_ISSUER)."""
+    settings, database = opened()
+    with database.write() as connection:
+        links.link(connection, name, settings.oidc_issuer, subject)
+
+
+@user_app.command("unlink")
+def user_unlink(name: str) -> None:
+    """Take a person's links to identity providers back."""
+    _, database = opened()
+    with database.write() as connection:
+        links.unlink(connection, name)
 
 
 def _turn(name: str, state: str) -> None:

@@ -61,10 +61,16 @@ def _signed_in(view: View, form: dict[str, str]) -> Response:
 
 def _login(view: View, to: str, *, name: str = "", first: bool = False, error: HutongError | None = None) -> Response:
     shown = {"to": local(to), "name": name[:64], "problem": error and error.kind, "needed": False, "first": first}
+    shown |= {"sign_on": bool(view.settings.oidc_issuer)}
     answer = view.page("login.html", shown, error.status if error else 200)
     if error and error.wait_s is not None:
         answer.headers["Retry-After"] = str(ceil(error.wait_s))
     return answer
+
+
+def show_refusal(view: View, error: HutongError) -> Response:
+    """The form again, with one sentence."""
+    return _login(view, "/", error=error)
 
 
 @router.post("/logout", dependencies=[signed_in()])

@@ -196,5 +196,14 @@ def _sign_in_page(request: Request, error: HutongError) -> Response:
     to = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
     view = View(request, request.app.state.settings)
     return view.page(
-        "login.html", {"to": to, "name": "", "problem": None, "needed": True, "first": False}, error.status
+        "login.html",
+        {
+            "to": to,
+            "name": "",
+            "problem": None,
+            "needed": True,
+            "first": False,
+            "sign_on": bool(view.settings.oidc_issuer),
+        },
+        error.status,
     )

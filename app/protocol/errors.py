@@ -73,6 +73,17 @@ class SecondFactorNeeded(Unauthorized):
     kind = "auth.second_factor"
 
 
+class SignOnRefused(Unauthorized):
+    """Signing in through the organisation's identity provider failed. `why` is for the audit chain, never for the caller."""
+
+    kind = "auth.sign_on"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.detail = "signing in with the organisation's account did not succeed"
+        self.why = why
+
+
 class Forbidden(CallerError):
     """The caller is known but may not do this; `errors` is empty, the detail names the scope."""
 

@@ -7,9 +7,13 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
-from app.access import keys
+from app.access import audit, keys
+from app.access.clerk import told
+from app.access.principal import Principal, Rows
 from app.access.quotas import Buckets, Rate, address_of, bucket_of, networks
+from app.access.tally import Tally
 from app.db import Database
 from app.protocol.errors import QuotaExceeded
 from app.settings import Settings
@@ -109,6 +113,58 @@ def test_one_tenant_with_many_keys_and_addresses_is_one_tenant(sqlite: Database,
         assert (refused.json()["kind"], refused.headers["ratelimit-remaining"]) == ("quota.exceeded", "0")
         assert 100 < int(refused.headers["retry-after"]) <= 180
         assert hub.key_client(other).get("/api/v1/feeds").status_code == 200
+
+
+def test_a_request_over_the_rate_asks_no_database_and_is_told_when_the_clerk_comes(
+    database: Database, tmp_path: Path
+) -> None:
+    with desk(database, tmp_path, quota_tenant="3/h") as hub:
+        client = hub.key_client(hub.platform("P-440000-01"))
+        assert [client.get("/api/v1/feeds").status_code for _ in range(3)] == [200] * 3
+        asked: list[str] = []
+        engine = hub.app.state.database.engine
+        event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        hub.app.state.gate.forget()
+        refused = [client.get("/api/v1/feeds") for _ in range(40)]
+        assert {answer.status_code for answer in refused} == {429}
+        assert not asked
+        assert {answer.json()["kind"] for answer in refused} == {"quota.exceeded"}
+        assert len({answer.headers["x-request-id"] for answer in refused}) == 40
+        told(database, hub.app.state.gate.tally)
+        with database.read() as connection:
+            last = audit.search(connection, act="refused")
+        assert [(row["actor"], row["detail"]) for row in last] == [
+            ("P-440000-01", {"count": 40, "why": "quota.exceeded"})
+        ]
+
+
+def test_a_revoked_key_that_was_over_its_rate_is_refused_as_no_key_and_counts_no_more(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    with desk(sqlite, tmp_path, quota_tenant="4/h") as hub:
+        key, other = hub.platform("P-440000-01"), ""
+        with sqlite.write() as connection:
+            other = keys.issue(connection, "P-440000-01", label="other").key
+        assert hub.key_client(key).get("/api/v1/feeds").status_code == 200
+        with sqlite.write() as connection:
+            keys.revoke(connection, key[:11], "lost")
+        hub.app.state.gate.forget()
+        with hub.key_client(key) as client:
+            assert [client.get("/api/v1/feeds").status_code for _ in range(8)] == [401] * 8
+        with hub.key_client(other) as client:
+            assert [client.get("/api/v1/feeds").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_refusals_over_the_rate_do_not_hide_other_refusals_from_the_chain() -> None:
+    tally = Tally()
+    for _ in range(1000):
+        tally.throttled("P-440000-01")
+    assert tally.refused(Principal("key:hk_1", frozenset(), Rows(), "P-440000-01")) == 1
+    for number in range(1000):
+        tally.throttled("", f"198.51.{number // 250}.{number % 250}")
+    assert len(found := tally.throttles()) <= 503
+    assert sum(count for *_, count in found) == 2000
+    assert not tally.throttles()
 
 
 def test_anonymous_callers_behind_a_proxy_are_counted_one_by_one(sqlite: Database, tmp_path: Path) -> None:
