@@ -283,4 +283,4 @@ def test_a_cell_of_the_heat_map_leads_to_that_days_runs(hub: Served) -> None:
     cells = {str(a).split("=")[1].split("&")[0]: str(a) for a in tree.xpath("//td[@class='cell']/a/@href")}
     listed = html.fromstring(httpx.get(f"{hub.url}{cells['P-460000-01']}").content)
     assert len(listed.xpath("//main//tbody/tr")) == 2
-    assert set(listed.xpath("//main//tbody/tr/td[3]/a/text()")) == {"P-460000-01 · test"}
+    assert {a.text_content() for a in listed.xpath("//main//tbody/tr/td[3]/a")} == {"P-460000-01 · test"}
