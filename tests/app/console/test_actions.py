@@ -253,15 +253,15 @@ def test_part_of_a_held_removal_is_carried_out_and_the_rest_stays(tmp_path: Path
 def test_a_run_tells_how_its_requests_ended_even_when_it_failed(tmp_path: Path) -> None:
     from app.harvest import pages
 
-    answers = iter([(503, {}, b""), (302, {"Location": "/moved"}, b""), (500, {}, b"")])
+    answers = iter([(503, {}, b""), (302, {"Location": "/moved"}, b""), (500, {}, b""), (404, {}, b"")])
     with served(tmp_path, filled=False) as made, ReplayServer(lambda _: next(answers)) as url:
         hub = Hub(made.database)
         report = hub.harvest(hub.feed("static-parts", {"manifest_url": f"{url}/m"}, mapping=MAPPING))
         assert report["status"] == "failed"
         shown = httpx.get(f"{made.url}/runs/{report['run']}").text
     counted = {name: n for name, n in report["answers"].items() if n}
-    assert counted == {"silent": 1, "redirected": 1, "broken": 1}
-    assert report["waited_s"] == pages.RETRIES[0]
+    assert counted == {"silent": 1, "redirected": 1, "broken": 1, "refused": 1}
+    assert 0.8 * sum(pages.RETRIES[:2]) <= report["waited_s"] <= 1.2 * sum(pages.RETRIES[:2])
     assert "没有可用的应答 1" in shown
 
 
