@@ -109,9 +109,8 @@ class Provider:
                 return jwt.encode(header, claims, RSAKey.generate_key(2048), algorithms=["RS256"])
             case "embedded_key":
                 own = ECKey.generate_key("P-256")
-                return jwt.encode(
-                    {"alg": "RS256", "jwk": own.as_dict(private=False)}, claims, own, algorithms=["RS256"]
-                )
+                brought = {"alg": "ES256", "jwk": own.as_dict(private=False)}
+                return jwt.encode(brought, claims, own, algorithms=["ES256"])
             case "critical":
                 return f"{_b64({**header, 'crit': ['x'], 'x': 1})}.{body}.{signature}"
         return good
