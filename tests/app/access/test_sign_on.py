@@ -380,6 +380,8 @@ def test_an_issuer_that_is_none_is_refused_at_the_start(issuer: str) -> None:
 def test_an_issuer_needs_its_client_and_the_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="CLIENT_SECRET"):
         Settings(oidc_issuer="https://idp.example", oidc_client_id="a")
+    with pytest.raises(ValueError, match="CLIENT_SECRET_FILE cannot be read"):
+        Settings(oidc_issuer="https://idp.example", oidc_client_id="a", oidc_client_secret_file=tmp_path / "none")
     (tmp_path / "secret").write_text("from a file\n")
     made = Settings(oidc_issuer="https://idp.example", oidc_client_id="a", oidc_client_secret_file=tmp_path / "secret")
     assert made.oidc_secret.split() == ["from", "a", "file"]
