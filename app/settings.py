@@ -99,7 +99,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _issuer_has_its_client(self) -> "Settings":
-        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_secret):
+        if not self.oidc_issuer:
+            return self
+        try:
+            whole = self.oidc_client_id and self.oidc_secret
+        except OSError as error:
+            raise ValueError(f"HUTONG_OIDC_CLIENT_SECRET_FILE cannot be read: {error.strerror}") from None
+        if not whole:
             raise ValueError("HUTONG_OIDC_ISSUER needs HUTONG_OIDC_CLIENT_ID and HUTONG_OIDC_CLIENT_SECRET (or _FILE)")
         return self
 

@@ -28,7 +28,7 @@ LONGEST = 16_384
 BYTES, DEADLINE_S = 1 << 20, 10.0
 """Of one answer of the provider."""
 SKEW_S, OLDEST_S = 60, 600
-_EMBEDDED = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"})
+_EMBEDDED = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64"})
 
 Ask = Callable[[Request], tuple[int, bytes]]
 """Status and body of the answer. Raises HutongError."""

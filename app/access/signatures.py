@@ -18,6 +18,7 @@ from http_message_signatures import (
 )
 from sqlalchemy import Connection
 
+from app.access import sm2
 from app.access.tables import nonce
 from app.db import insert_missing, now
 from app.protocol.errors import Unauthorized
@@ -39,7 +40,9 @@ class Algorithm(NamedTuple):
 
 
 ALGORITHMS: dict[str, Algorithm] = {"ed25519": Algorithm(algorithms.ED25519, Ed25519PublicKey.from_public_bytes)}
-"""By the name that a platform enrolled with its key; `sm2-sm3` (GB/T 32918) takes its place here from an extra."""
+"""By the name that a platform enrolled with its key; `sm2-sm3` is there when its extra is installed."""
+if sm2.INSTALLED:
+    ALGORITHMS[sm2.Sm2Sm3.algorithm_id] = Algorithm(sm2.Sm2Sm3, sm2.load)
 
 
 class Signed(NamedTuple):

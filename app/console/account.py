@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from app.access import people, second_factor, sessions
 from app.access.door import drop_cookie, principal_of, public, same_origin, set_cookie, signed_in
 from app.console.page import Page, PageRoute, View
-from app.protocol.errors import BadRequest, HutongError
+from app.protocol.errors import BadRequest, HutongError, SignOnRefused
 from app.web import Reading, Tx, database
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -33,9 +33,10 @@ def local(address: str) -> str:
 
 
 @router.get("/login", dependencies=[public()])
-def show_login(view: Page, connection: Reading, to: str = "/") -> Response:
-    """The form."""
-    return _login(view, to, first=people.nobody(connection))
+def show_login(view: Page, connection: Reading, to: str = "/", sign_on: str = "") -> Response:
+    """The form; `sign_on=refused` after a way through the identity provider that led nowhere."""
+    refusal = SignOnRefused("") if sign_on == "refused" else None
+    return _login(view, to, first=people.nobody(connection), error=refusal)
 
 
 @router.post("/login", dependencies=[public()])
@@ -66,11 +67,6 @@ def _login(view: View, to: str, *, name: str = "", first: bool = False, error: H
     if error and error.wait_s is not None:
         answer.headers["Retry-After"] = str(ceil(error.wait_s))
     return answer
-
-
-def show_refusal(view: View, error: HutongError) -> Response:
-    """The form again, with one sentence."""
-    return _login(view, "/", error=error)
 
 
 @router.post("/logout", dependencies=[signed_in()])

@@ -1,11 +1,13 @@
 """Signing in with the organisation's account: out to the identity provider and back."""
 
+from math import ceil
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.access.door import public, same_origin, set_cookie
 from app.access.sign_on import BACK, LASTS_S, Arrived, CodeNeeded, SignOn
-from app.console.account import Form, local, show_refusal
+from app.console.account import Form, local
 from app.console.page import Page, PageRoute, View
 from app.protocol.errors import HutongError, NotFound, SignOnRefused
 from app.web import database
@@ -28,21 +30,31 @@ def go_out(view: Page, to: str = "/") -> Response:
     way = _way(view.request)
     try:
         begun = way.begin(database(view.request), local(to))
-    except SignOnRefused as error:
-        return _turned_away(view, error)
+    except SignOnRefused:
+        return _turned_away()
     return _with(RedirectResponse(begun.url, 303), begun.cookie)
 
 
 @router.get(BACK, dependencies=[public()])
 def come_back(view: Page) -> Response:
-    """A session, the question for a code, or the way to sign in with one sentence whatever the fault."""
+    """A session, the question for a code, or `/login` with one sentence whatever the fault.
+
+    Never a page of its own: its address has the provider's code in it.
+    """
     request, way = view.request, _way(view.request)
     query = {name: value[:4096] for name, value in request.query_params.items()}
     try:
         found = way.arrive(database(request), request.cookies.get(COOKIE, ""), query)
-    except SignOnRefused as error:
-        return _turned_away(view, error)
-    return _with(_code_page(view), found.cookie) if isinstance(found, CodeNeeded) else _arrived(found)
+    except SignOnRefused:
+        return _turned_away()
+    return _with(RedirectResponse(_CODE, 303), found.cookie) if isinstance(found, CodeNeeded) else _arrived(found)
+
+
+@router.get(_CODE, dependencies=[public()])
+def ask_code(view: Page) -> Response:
+    """The form for the second factor."""
+    _way(view.request)
+    return _code_page(view)
 
 
 @router.post(_CODE, dependencies=[public()])
@@ -52,8 +64,8 @@ def give_code(view: Page, form: Form) -> Response:
     way, cookie = _way(view.request), view.request.cookies.get(COOKIE, "")
     try:
         return _arrived(way.confirm(database(view.request), cookie, form.get("code", "")[:64]))
-    except SignOnRefused as error:
-        return _turned_away(view, error)
+    except SignOnRefused:
+        return _turned_away()
     except HutongError as error:
         return _code_page(view, error)
 
@@ -66,11 +78,14 @@ def _arrived(found: Arrived) -> Response:
 
 
 def _code_page(view: View, error: HutongError | None = None) -> Response:
-    return view.page("code.html", {"problem": error and error.kind}, error.status if error else 200)
+    answer = view.page("code.html", {"problem": error and error.kind}, error.status if error else 200)
+    if error and error.wait_s is not None:
+        answer.headers["Retry-After"] = str(ceil(error.wait_s))
+    return answer
 
 
-def _turned_away(view: View, error: SignOnRefused) -> Response:
-    answer = show_refusal(view, error)
+def _turned_away() -> Response:
+    answer = RedirectResponse("/login?sign_on=refused", 303)
     answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True)
     return answer
 

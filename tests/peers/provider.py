@@ -21,15 +21,15 @@ FAULTS = (
     "nonce", "no_nonce", "audience", "audience_among_others", "party", "expired", "future", "old", "exp_text", "exp_float",
     "not_yet", "issuer", "no_subject", "subject_nul", "alg_none", "unsigned", "hmac_with_public_key", "foreign_key",
     "embedded_key", "critical", "altered", "no_token", "garbage", "not_json", "server_error", "denied", "other_iss",
-    "discovery_issuer",
 )  # fmt: skip
 
 
 class Provider:
-    """`claims` go into the next tokens; `fault` is one of FAULTS; `asked` are the paths that were asked for."""
+    """`claims` go into the next tokens; `fault` is one of FAULTS; `impostor`: discovery names another issuer; `asked`
+    are the paths that were asked for."""
 
     def __init__(self) -> None:
-        self.url, self.fault, self.algorithm = "", "", "RS256"
+        self.url, self.fault, self.algorithm, self.impostor = "", "", "RS256", False
         self.claims: dict[str, Any] = {"sub": "248289761001", "preferred_username": "wang"}
         self.asked: list[str] = []
         self.keys = {
@@ -108,10 +108,9 @@ class Provider:
             case "foreign_key":
                 return jwt.encode(header, claims, RSAKey.generate_key(2048), algorithms=["RS256"])
             case "embedded_key":
-                own = RSAKey.generate_key(2048)
-                return jwt.encode(
-                    {"alg": "RS256", "jwk": own.as_dict(private=False)}, claims, own, algorithms=["RS256"]
-                )
+                own = ECKey.generate_key("P-256")
+                brought = {"alg": "ES256", "jwk": own.as_dict(private=False)}
+                return jwt.encode(brought, claims, own, algorithms=["ES256"])
             case "critical":
                 return f"{_b64({**header, 'crit': ['x'], 'x': 1})}.{body}.{signature}"
         return good
@@ -120,7 +119,7 @@ class Provider:
         """Discovery or the keys."""
         if path == "/.well-known/openid-configuration":
             return {
-                "issuer": "https://evil.example" if self.fault == "discovery_issuer" else self.url,
+                "issuer": "https://evil.example" if self.impostor else self.url,
                 "authorization_endpoint": f"{self.url}/authorize", "token_endpoint": f"{self.url}/token",
                 "jwks_uri": f"{self.url}/keys", "id_token_signing_alg_values_supported": ["RS256", "ES256"],
             }  # fmt: skip

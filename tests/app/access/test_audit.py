@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from app.access import audit, clerk, keys, people, secrets
+from app.access import audit, clerk, keys, links, people, secrets
 from app.access import tables as access
 from app.access.audit import Act
 from app.access.keyring import Keyring
@@ -287,6 +287,8 @@ def _everything(hub: Desk) -> None:
     totp = pyotp.TOTP(staff.post("/api/v1/me/second-factor").json()["secret"])
     staff.post("/api/v1/me/second-factor/confirm", json={"code": totp.at(int(time.time()))})
     staff.post("/api/v1/me/password", json={"old": PASSWORD, "new": "velvet-lantern-rice-14"})
+    with hub.database.write() as connection:
+        links.link(connection, "wang", "https://idp.example", "1")
     admin.post("/api/v1/people/wang/disable")
     admin.post("/api/v1/logout")
 
