@@ -156,6 +156,8 @@ def fill(hub: Hub) -> dict[str, str]:
 
 # Page routes that answer no page, or only to who is signed in (tests/app/access/test_pages.py, tests/app/console/test_vendor.py and tests/e2e/test_vendors_day.py open those).
 NO_PAGES = {
+    # Reached from a provider alone: tests/app/access/test_sign_on.py.
+    "/login/oidc", "/login/oidc/callback", "/login/oidc/code",
     "/account", "/events", "/search.atom", "/report.csv", "/status/{code}/badge.svg", "/platforms/{code}/digest.html",
     "/vendor", "/vendor/{reference}", "/vendor/{reference}/application", "/vendor/{reference}/documents/{sha256}", "/vendor/{reference}/feeds/new",
     "/vendor/{reference}/diagnosis", "/vendor/{reference}/feeds/{feed_id}", "/vendor/{reference}/diagnosis.csv", "/enrolments", "/enrolments/{reference}",
