@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -165,57 +166,68 @@ def serving() -> FastAPI:
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:
     """The hub; with its worker inside unless `harvest` is False."""
     database, counts = Database(settings.url), Counts()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = engine(settings, database)
-        worker = Worker(app.state.engine, lease_s=settings.lease_s, concurrency=concurrency)
-        app.state.courier = courier(settings)
-        watch = Watch(
-            database, app.state.courier, app.state.disk, every_s=settings.alert_every_s,
-            each=lambda: counts.flush(database), chores=chores(settings, database, app.state.courier),
-        )  # fmt: skip
-        if harvest:
-            worker.start()
-        keeper = clerk.Clerk(database, app.state.gate, partial(hourly, settings=settings))
-        keeper.start()
-        if settings.alert_every_s:  # without the worker too: somebody must notice that there is none
-            watch.start()
-        yield
-        if settings.alert_every_s:
-            await run_in_threadpool(watch.stop)
-        await run_in_threadpool(keeper.stop)
-        if harvest:
-            await run_in_threadpool(worker.stop)
-        app.state.courier.fetcher.close()
-        if way:
-            way[1].close()
-        app.state.engine.close()
-        database.close()
-
+    beside = partial(_beside, database=database, counts=counts, threads=concurrency if harvest else 0)
     # The contract is served by publish/docs.py, with a declaration like every other route.
     app = FastAPI(
-        title="互通 Hutong hub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+        title="互通 Hutong hub", version="0.1.0", lifespan=beside, docs_url=None, redoc_url=None, openapi_url=None
     )
-    app.state.database, app.state.settings, app.state.gate = database, settings, Gate(settings)
-    way = sign_on(settings, app.state.gate)
-    app.state.sign_on = way and way[0]
-    app.state.slots = asyncio.Semaphore(SLOTS)
-    app.state.board = Board(database)
-    app.state.disk = disk(settings, database)
+    _equip(app, settings, database)
+    _mount(app, settings)
     install(app)
     app.add_middleware(Turnstile, gate=app.state.gate)
     app.add_middleware(Answers, https=settings.public_url.startswith("https://"))
-    app.state.texts, app.state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
+    app.add_middleware(Requests, counts=counts)
+    _operations(app, Metrics(database, settings.data_dir, counts), app.state.disk)
+    return app
+
+
+def _equip(app: FastAPI, settings: Settings, database: Database) -> None:
+    """What rooms reach through the application."""
+    state = app.state
+    state.database, state.settings, state.gate = database, settings, Gate(settings)
+    way = sign_on(settings, state.gate)
+    state.sign_on, state.sign_on_client = way or (None, None)
+    state.slots = asyncio.Semaphore(SLOTS)
+    state.board, state.disk = Board(database), disk(settings, database)
+    state.texts, state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)
+
+
+def _mount(app: FastAPI, settings: Settings) -> None:
     for room in ROOMS:
         app.include_router(room.router)
     for room in (board_routes, bulletin):
         app.include_router(room.router, dependencies=[public() if settings.public_status else signed_in()])
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])
     app.mount("/static", Assets(directory=STATIC), name="static")
-    app.add_middleware(Requests, counts=counts)
-    _operations(app, Metrics(database, settings.data_dir, counts), app.state.disk)
-    return app
+
+
+class _Works(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@asynccontextmanager
+async def _beside(app: FastAPI, *, database: Database, counts: Counts, threads: int) -> AsyncIterator[None]:
+    """What works beside the answers: the worker where it has `threads`, the clerk, the watch. Ends in the other order."""
+    settings, state = app.state.settings, app.state
+    state.engine, state.courier = engine(settings, database), courier(settings)
+    worker = Worker(state.engine, lease_s=settings.lease_s, concurrency=threads)
+    keeper = clerk.Clerk(database, state.gate, partial(hourly, settings=settings))
+    watch = Watch(
+        database, state.courier, state.disk, every_s=settings.alert_every_s,
+        each=lambda: counts.flush(database), chores=chores(settings, database, state.courier),
+    )  # fmt: skip
+    # The watch without the worker too: somebody must notice that there is none.
+    at_work: list[_Works] = [*([worker] if threads else []), keeper, *([watch] if settings.alert_every_s else [])]
+    for one in at_work:
+        one.start()
+    yield
+    for one in reversed(at_work):
+        await run_in_threadpool(one.stop)
+    for client in filter(None, (state.courier.fetcher, state.sign_on_client)):
+        client.close()
+    state.engine.close()
+    database.close()
 
 
 def _operations(app: FastAPI, figures: Metrics, disk: Disk) -> None:
