@@ -107,7 +107,7 @@ def test_five_failures_lock_a_name_whether_it_has_an_account_or_not(hub: Desk) -
         connection.execute(update(attempt).values(until=0))
         lengths = []
         for _ in range(5):
-            sessions._reserve(connection, "nobody")
+            sessions.reserve(connection, "nobody")
         row = connection.execute(select(attempt).where(attempt.c.name == people.tried("nobody"))).one()
         lengths.append((row.until - sessions.now(connection)) // 1_000_000)
         assert 1700 < lengths[0] <= 1800, "the second lock lasts twice as long"
@@ -282,5 +282,5 @@ def test_passwords_age_only_where_the_setting_says_so(sqlite: Database) -> None:
         people.add(connection, "wang", PASSWORD, ["operator"], initial=False)
         connection.execute(update(person).values(password_at=person.c.password_at - 91 * 86_400_000_000))
         row, at = people.by_name(connection, "wang"), sessions.now(connection)
-    assert sessions._must(row, Settings(), at) == ""
-    assert sessions._must(row, Settings(password_days=90), at) == "password"
+    assert sessions._must(row, Settings(), at, "password") == ""
+    assert sessions._must(row, Settings(password_days=90), at, "password") == "password"
