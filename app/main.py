@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI, Response
@@ -17,13 +15,11 @@ from app.access import clerk, oidc
 from app.access import routes as access
 from app.access.door import public, requires, signed_in
 from app.access.gate import Gate
-from app.access.keyring import keyring
-from app.access.quotas import Buckets, Quotas
+from app.access.quotas import Buckets
 from app.access.scopes import Scope
 from app.access.sign_on import SignOn
 from app.access.turnstile import Turnstile
 from app.admission import routes as admission
-from app.admission.policy import level_of
 from app.catalogue import completeness
 from app.catalogue.queries import head
 from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor, vendor_feeds
@@ -34,17 +30,16 @@ from app.console.assets import Assets
 from app.console.letters import writer
 from app.console.page import STATIC
 from app.db import Database
+from app.deployment import courier, disk, engine
 from app.disk import Disk
 from app.feeds import routes as uploads
-from app.harvest.beside import Parsers
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.worker import Worker
 from app.monitor import board_routes, letters
 from app.monitor import routes as monitoring
 from app.monitor.alerts import Chore, Watch
 from app.monitor.board import Board
-from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
+from app.monitor.courier import Courier
 from app.monitor.metrics import Counts, Metrics, Requests
 from app.platforms import duties, line_routes, proof
 from app.platforms import routes as enrolment
@@ -82,51 +77,6 @@ ROOMS = (
     vendor_feeds,
     enrolments,
 )
-
-
-def engine(settings: Settings, database: Database) -> Engine:
-    """The harvest engine of this deployment."""
-    fetcher = Fetcher(
-        allow=settings.fetch_allow,
-        deadline_s=settings.fetch_deadline_s,
-        max_bytes=settings.fetch_max_bytes,
-        wire_max_bytes=settings.fetch_max_bytes,  # plain files are as large on the wire as decoded
-        file_max_bytes=settings.fetch_file_max_bytes,
-        file_deadline_s=settings.fetch_file_deadline_s,
-    )
-    quotas = Quotas(
-        settings.quota_feeds, settings.quota_records, settings.quota_upload_bytes, settings.quota_rejections
-    )
-    made = Engine(
-        database,
-        fetcher,
-        settings.brake,
-        files=settings.files,
-        rules=settings.rules,
-        ring=keyring(settings),
-        quotas=quotas,
-        level=level_of(settings.platform_code),
-        disk=disk(settings, database),
-    )
-    return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
-
-
-def disk(settings: Settings, database: Database) -> Disk:
-    """The disk of this deployment: that of its SQLite file, else of its data directory."""
-    file = database.url.database if database.sqlite else None
-    return Disk(Path(file).parent if file else settings.data_dir, settings.reserve)
-
-
-def courier(settings: Settings) -> Courier:
-    """Who takes alerts to their routes, by the harvest's guarded client with shorter limits."""
-    fetcher = Fetcher(
-        allow=settings.fetch_allow, deadline_s=DEADLINE_S, max_bytes=ANSWER_BYTES, wire_max_bytes=ANSWER_BYTES
-    )
-    sender = settings.smtp_from or settings.admin_email
-    mail = MailServer.parse(settings.smtp_url)
-    return Courier(
-        fetcher, keyring(settings), mail, sender, settings.platform_name, settings.public_url, settings.locale
-    )
 
 
 def sign_on(settings: Settings, gate: Gate) -> tuple[SignOn, Fetcher] | None:

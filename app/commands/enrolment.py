@@ -8,7 +8,7 @@ import orjson
 import typer
 from pydantic import ValidationError
 
-from app.main import engine
+from app.deployment import engine
 from app.platforms import (
     applications,
     choices,

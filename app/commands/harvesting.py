@@ -7,10 +7,10 @@ from typing import Any
 import typer
 
 from app.admission.policy import level_of
+from app.deployment import engine
 from app.feeds import service as feeds
 from app.harvest import brake, quarantine, runs
 from app.harvest.worker import harvest_now
-from app.main import engine
 from app.terminal import Json, opened, show, told
 
 commands, held_app = typer.Typer(), typer.Typer(invoke_without_command=True)

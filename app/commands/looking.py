@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.deployment import engine
 from app.harvest import assess, local, look
 from app.harvest import probe as probing
 from app.harvest.discovery import kinds
 from app.harvest.loop import Engine
-from app.main import engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest

@@ -10,7 +10,7 @@ import typer
 
 from app.console.letters import letter, writer
 from app.console.pages.reports import report_file
-from app.main import courier
+from app.deployment import courier
 from app.monitor import digest, letters, report
 from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, screen, show

@@ -1,4 +1,7 @@
-"""Commands that bring the hub up: init, serve, worker, demo, openapi."""
+"""Commands that bring the hub up: init, serve, worker, demo, openapi.
+
+The web is imported by who needs it: it takes longer to load than most commands take.
+"""
 
 import os
 import signal
@@ -14,9 +17,8 @@ import uvicorn
 
 from app import schema
 from app.access import keys
-from app.demo.show import show as show_demo
+from app.deployment import courier, disk, engine
 from app.harvest.worker import Worker
-from app.main import chores, courier, create, disk, engine
 from app.monitor.alerts import Watch
 from app.protocol.errors import BadRequest
 from app.settings import Settings
@@ -76,6 +78,8 @@ def worker(concurrency: int = 64) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_end.set())
     letters = courier(settings)
+    from app.main import chores
+
     tasks = chores(settings, database, letters)
     watch = Watch(database, letters, disk(settings, database), every_s=settings.alert_every_s, chores=tasks)
     made.start()
@@ -89,6 +93,8 @@ def worker(concurrency: int = 64) -> None:
 @commands.command()
 def openapi() -> None:
     """The contract as OpenAPI."""
+    from app.main import create
+
     made = create(Settings(), harvest=False).openapi()
     print(orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
 
@@ -99,4 +105,6 @@ def demo(
     records: Annotated[int, typer.Option(min=1)] = 20_000, dir: Path = Path("hutong-demo"), as_json: Json = False,
 ) -> None:  # fmt: skip
     """A hub and forty real HTTP platforms of every kind, harvested before your eyes (docs/demo.md)."""
-    sys.exit(show_demo(port=port, once=once, platforms=platforms, records=records, folder=dir, as_json=as_json))
+    from app.demo.show import show
+
+    sys.exit(show(port=port, once=once, platforms=platforms, records=records, folder=dir, as_json=as_json))

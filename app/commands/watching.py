@@ -9,7 +9,7 @@ import typer
 
 from app.access.keyring import keyring
 from app.clock import iso
-from app.main import courier
+from app.deployment import courier
 from app.monitor import alert_routes, alerts, doctor, incidents, objectives, status
 from app.monitor.courier import MailServer
 from app.protocol.errors import BadRequest

@@ -22,11 +22,12 @@ from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
 from app.demo.past import remember
 from app.demo.sums import sums
+from app.deployment import engine
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import runs
 from app.harvest.worker import Worker
-from app.main import create, engine
+from app.main import create
 from app.monitor import status
 from app.platforms import service as platforms_service
 from app.protocol.errors import BadRequest

@@ -21,10 +21,11 @@ import uvicorn
 from app import schema
 from app.access import keys
 from app.db import Database
+from app.deployment import engine
 from app.feeds import service, uploads
 from app.harvest import look, runs
 from app.harvest.fetch import Fetcher
-from app.main import create, engine
+from app.main import create
 from app.protocol.connector import Request
 from app.protocol.errors import BadRequest, PeerViolation, TooLarge
 from app.settings import Settings

@@ -15,9 +15,9 @@ from standardwebhooks import Webhook
 
 from app.access.keyring import Keyring
 from app.db import Database
+from app.deployment import courier as of_settings
 from app.harvest.fetch import Fetcher
 from app.harvest.guard import Allow
-from app.main import courier as of_settings
 from app.monitor import alert_routes, alerts, incidents
 from app.monitor.causes import Cause, Rule
 from app.monitor.courier import AlertUndelivered, Courier, MailServer
