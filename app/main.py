@@ -20,7 +20,7 @@ from app.access.scopes import Scope
 from app.access.sign_on import SignOn
 from app.access.turnstile import Turnstile
 from app.admission import routes as admission
-from app.catalogue import completeness
+from app.catalogue import completeness, originals
 from app.catalogue.queries import head
 from app.console import account, actions, alerts, bulletin, enrolments, reports, reviewing, vendor, vendor_feeds
 from app.console import public as everybody
@@ -102,9 +102,10 @@ def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]
 
 
 def hourly(connection: Connection, settings: Settings) -> None:
-    """What the rooms want done every hour: moves that were announced, and how complete feeds are."""
+    """What the rooms want done every hour: moves that were announced, how complete feeds are, kept bytes that go."""
     duties.carry_out(connection, settings)
     completeness.refresh(connection)
+    originals.expire(connection)
 
 
 def serving() -> FastAPI:

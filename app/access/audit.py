@@ -56,6 +56,7 @@ class Act(StrEnum):
     FEED_MOVED = "feed.moved"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
+    RETURNED = "records.returned"
     INCIDENT_TAKEN = "incident.taken"
     ALERT_ROUTE = "route.changed"
     DIGEST_READERS = "digest.readers"

@@ -1,6 +1,6 @@
 """The bytes each live record came from, kept so that another mapping can be tried and applied without its source.
 
-One row for each record, replaced when it changes; the context of a page (namespaces, say) is kept once by its hash.
+One row for each record, replaced when it changes, dropped 30 days after the record is gone; the context of a page (namespaces, say) is kept once by its hash.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from app.catalogue.tables import original, original_context, record
-from app.db import insert_missing, load
+from app.catalogue.queries import position_before
+from app.catalogue.tables import about, original, original_context, record
+from app.db import insert_missing, load, now, upsert
 
 BATCH = 500
+DAYS = 30
+KEPT_US = DAYS * 86_400_000_000  # how long the bytes of a removed record stay, so that its removal can be taken back
+STRETCH = 100_000  # positions that one transaction looks through
+_EXPIRED = "originals"
 
 
 def keep(connection: Connection, written: Mapping[int, bytes], raws: Mapping[bytes, bytes], context: bytes) -> None:
@@ -38,9 +43,23 @@ def mark(connection: Connection, context: bytes) -> bytes:
 
 
 def forget(connection: Connection, pks: Sequence[int]) -> None:
-    """Drops the bytes of records that are gone: a tombstone says nothing of what was."""
+    """Drops the bytes of records that have left: nothing of their content stays."""
     statement = delete(original).where(original.c.pk == bindparam("key"))
     connection.execute(statement, [{"key": pk} for pk in pks])
+
+
+def expire(connection: Connection) -> int:
+    """Drops the bytes of records that have been gone for DAYS; how many. Each position is looked at once, hourly."""
+    begun = int(connection.execute(select(about.c.value).where(about.c.name == _EXPIRED)).scalar() or 0)
+    due = position_before(connection, now(connection) - KEPT_US)
+    until = min(due, begun + STRETCH)
+    if until <= begun:
+        return 0
+    gone = select(record.c.pk).where(record.c.seq > begun, record.c.seq <= until, record.c.live == 0)
+    dropped = connection.execute(delete(original).where(original.c.pk.in_(gone))).rowcount
+    row = {"name": _EXPIRED, "value": str(until)}
+    connection.execute(upsert(connection, about, ("name",), ("value",)), [row])
+    return dropped
 
 
 def of_record(connection: Connection, pk: int) -> tuple[bytes, bytes] | None:

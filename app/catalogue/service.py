@@ -11,13 +11,25 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 
 from app.catalogue import coverage, digests, originals, search
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
 from app.db import among, among_bound, load, many, now, upsert
 from app.protocol.canonical import canonical, element
-from app.protocol.record import Prepared
+from app.protocol.record import Prepared, rebuilt
 from app.protocol.text import index_tokens
 from app.protocol.words import platform_of
 
@@ -186,6 +198,29 @@ def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collec
     return len(changes)
 
 
+def revive(connection: Connection, feed_id: int, by_run: int, run_id: int, since: int, limit: int) -> int:
+    """Tombstones that `by_run` made of a feed's records since a time, live again as they were: same content, new version
+    and position, in the name of `run_id`. At most `limit`; how many. Those that have changed since are not among them."""
+    query = select(record).where(*_buried_by(feed_id, by_run), record.c.modified_at > since)
+    changes = []
+    for old in connection.execute(query.order_by(record.c.pk).limit(limit)):
+        row = {name: old._mapping[name] for name in COLUMNS} | {"run_id": run_id, "version": old.version + 1, "live": 1}
+        changes.append(_Change(row, old, index_tokens(rebuilt(old.id, bytes(old.document)).text)))
+    _write(connection, changes)
+    return len(changes)
+
+
+def buried(connection: Connection, feed_id: int, by_run: int) -> int | None:
+    """When the last of the tombstones that `revive` would find was made, microseconds; None where there is none."""
+    found = connection.execute(select(func.max(record.c.modified_at)).where(*_buried_by(feed_id, by_run))).scalar()
+    return int(found) if found is not None else None
+
+
+def _buried_by(feed_id: int, by_run: int) -> tuple[ColumnElement[bool], ...]:
+    # The run of a row is that of its last change; a record that was withdrawn is no tombstone, and empty.
+    return record.c.feed_id == feed_id, record.c.live == 0, record.c.run_id == by_run, record.c.flags != WITHDRAWN
+
+
 def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
     """Takes live records out of the catalogue, for they live on at their origin (IX/1 V8): `leave`, not `delete`.
 
@@ -200,6 +235,7 @@ def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
             changes.append(_Change(row, old, ""))
     if not changes:
         return []
+    originals.forget(connection, [change.old.pk for change in changes])
     _bury(connection, changes)
     blank = update(record).where(record.c.pk == bindparam("key"))
     blank = blank.values(document=bindparam("nothing"), flags=WITHDRAWN, terms="")
@@ -276,7 +312,6 @@ def _found_by(row: dict[str, Any]) -> str:
 
 
 def _bury(connection: Connection, changes: list[_Change]) -> None:
-    originals.forget(connection, [change.old.pk for change in changes])
     search.remove(connection, [change.old.pk for change in changes])
     _archive(connection, changes)
     _place(connection, changes)

@@ -9,7 +9,7 @@ import typer
 from app.admission.policy import level_of
 from app.deployment import engine
 from app.feeds import service as feeds
-from app.harvest import brake, quarantine, runs
+from app.harvest import brake, quarantine, runs, undo
 from app.harvest.worker import harvest_now
 from app.terminal import Json, opened, show, told
 
@@ -71,6 +71,13 @@ def runshow(run: int, as_json: Json = False) -> None:
     told(found, as_json)
 
 
+@commands.command("undo")
+def undo_run(run: int, as_json: Json = False) -> None:
+    """Bring back what a run removed, within 30 days."""
+    settings, database = opened()
+    _report(undo.undo(database, run, runs.Asked("hutong"), settings.lease_s), as_json)
+
+
 @commands.command()
 def rejects(feed: str, as_json: Json = False) -> None:
     """What was refused, and why."""
@@ -103,3 +110,12 @@ def held_reject(held: int) -> None:
     _, database = opened()
     with database.write() as connection:
         print(brake.reject(connection, held))
+
+
+@held_app.command("undo")
+def held_undo(held: int, as_json: Json = False) -> None:
+    """Bring back what a decision removed, within 30 days."""
+    settings, database = opened()
+    with database.read() as connection:
+        run = undo.of_held(connection, held)
+    _report(undo.undo(database, run, runs.Asked("hutong"), settings.lease_s), as_json)

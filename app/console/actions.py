@@ -12,7 +12,7 @@ from app.console.page import Page, PageRoute
 from app.console.pages import feed_actions, held, mapping, platform_actions
 from app.db import Database
 from app.feeds import service as feeds
-from app.harvest import quarantine, runs
+from app.harvest import quarantine, runs, undo
 from app.harvest.loop import Engine
 from app.web import Tx, database
 
@@ -46,6 +46,13 @@ def decide(connection: Tx, form: Posted, held_id: int, decision: Literal["approv
     """Carries removals out or keeps the records; back to the page, which says what was decided, by whom and why."""
     held.decide(connection, held_id, decision, form)
     return RedirectResponse(f"/held/{held_id}", 303)
+
+
+@router.post("/runs/{run_id}/undo", dependencies=[requires(Scope.OPS_WRITE)])
+def undo_run(request: Request, form: Posted, run_id: int) -> Response:
+    """Brings back what a run removed, or a decision about its removals; on to the run that did it."""
+    made = undo.undo(database(request), run_id, runs.Asked(principal_of(request).said, form.reason()))
+    return RedirectResponse(f"/runs/{made['run']}", 303)
 
 
 @router.post("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_WRITE)])

@@ -12,6 +12,7 @@ from app.feeds.tables import feed
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
+from app.protocol.words import Job
 
 SAMPLE = 50
 
@@ -47,8 +48,8 @@ def listed(
 
 
 def before(connection: Connection, feed_id: int, run_id: int) -> dict[str, Any] | None:
-    """The feed's ended run before this one, of any job but replay."""
-    query = select(run).where(run.c.feed_id == feed_id, run.c.id < run_id, run.c.job != "replay")
+    """The feed's ended run before this one that asked its source."""
+    query = select(run).where(run.c.feed_id == feed_id, run.c.id < run_id, run.c.job.not_in((Job.REPLAY, Job.UNDO)))
     query = mine(connection, query.order_by(desc(run.c.id)).limit(1), run.c.feed_id)
     row = connection.execute(query).first()
     return report(row) if row is not None else None

@@ -36,6 +36,7 @@ class Job(StrEnum):
     RECONCILE = "reconcile"
     COMPARE = "compare"
     REPLAY = "replay"
+    UNDO = "undo"
 
 
 def record_id(platform: str, feed_key: str, identifier: str) -> str:

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from app.access.door import public, requires
+from app.access.door import principal_of, public, requires
 from app.access.scopes import Scope
 from app.catalogue import queries, search
 from app.clock import iso
 from app.feeds import service as feeds
-from app.harvest import brake, runs
+from app.harvest import brake, runs, undo
 from app.harvest.discovery import configured, kinds, masked
 from app.monitor import status as monitor
 from app.platforms import service as platforms
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, NotFound
-from app.web import Config, Reading, Tx, json, packed, seal, unseal
+from app.web import Config, Reading, Tx, database, json, packed, seal, unseal
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -122,6 +122,13 @@ def feed_runs(connection: Reading, config: Config, feed_id: int, cursor: str = "
 def show_run(connection: Reading, run_id: int) -> Response:
     """One run with its sum."""
     return json(runs.by_id(connection, run_id))
+
+
+@router.post("/runs/{run_id}/undo", dependencies=[requires(Scope.OPS_WRITE)])
+def undo_run(request: Request, run_id: int, body: Why | None = None) -> Response:
+    """Brings back what a run removed, or a decision about its removals, within 30 days; the run that did it."""
+    asked = runs.Asked(principal_of(request).said, body.reason if body else "")
+    return json(undo.undo(database(request), run_id, asked))
 
 
 @router.get("/rejects", dependencies=[requires(Scope.OPS_READ)])

@@ -8,7 +8,7 @@ from app.console.form import Form
 from app.console.pages.records import fields
 from app.console.pages.work import names
 from app.feeds import service as feeds
-from app.harvest import brake, queries, runs
+from app.harvest import brake, queries, runs, undo
 from app.platforms import service as platforms
 from app.protocol.record import restore
 
@@ -35,7 +35,9 @@ def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
         for row in queries.held_sample(connection, held_id)
     ]
     feed = feeds.by_id(connection, found["feed_id"])
-    return {"held": found, "sample": sample, "feed": feed, "platform": platforms.by_code(connection, feed["platform"])}
+    undoable = found["removed"] > 0 and undo.possible(connection, feed, found["run_id"])
+    platform = platforms.by_code(connection, feed["platform"])
+    return {"held": found, "sample": sample, "feed": feed, "platform": platform, "undoable": undoable}
 
 
 def decide(connection: Connection, held_id: int, decision: str, form: Form) -> None:

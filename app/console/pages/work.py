@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from app.clock import now as clock_now
 from app.console.formats import day_number, pictures
 from app.feeds import service as feeds
-from app.harvest import inspection, queries, runs
+from app.harvest import inspection, queries, runs, undo
 from app.harvest.discovery import kinds
 from app.harvest.tables import ANSWERS, COUNTS
 from app.monitor.problems import problems
@@ -84,6 +84,7 @@ def run(connection: Connection, run_id: int) -> dict[str, Any]:
         "earlier": earlier,
         "refused": queries.refused_in(connection, found["feed"], run_id),
         "held": held,
+        "undoable": found["tombstoned"] > 0 and undo.possible(connection, feed, run_id),
         "answers": [(name, found["answers"][name], ANSWER_ICONS[name]) for name in ANSWERS],
     }
 

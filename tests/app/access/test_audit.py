@@ -269,6 +269,7 @@ def _everything(hub: Desk) -> None:
         }
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
+    _returned(hub, staff, shelf)
     _enrolled(hub, staff, hub.key_client(key))
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
@@ -291,6 +292,22 @@ def _everything(hub: Desk) -> None:
         links.link(connection, "wang", "https://idp.example", "1")
     admin.post("/api/v1/people/wang/disable")
     admin.post("/api/v1/logout")
+
+
+def _returned(hub: Desk, staff: Any, feed: int) -> None:
+    """A record that a run removed comes back."""
+    id = "ix:P-440000-01:files/1"
+    made = prepare({"id": id, "title": "x"}, id)
+    assert isinstance(made, Prepared)
+    with hub.database.write() as connection:
+        number = connection.execute(run.insert().returning(run.c.id), _ended(feed)).scalar_one()
+        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(feed, number, "440000"))
+        catalogue.remove(connection, [id], number)
+    assert staff.post(f"/api/v1/runs/{number}/undo", json={"reason": "a broken list"}).json()["changed"] == 1
+
+
+def _ended(feed: int) -> dict[str, Any]:
+    return {"feed_id": feed, "job": "harvest", "status": "done", "started_at": 0}
 
 
 def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:

@@ -1,6 +1,7 @@
 """What the console changes: mappings, feeds, held removals; who and why are kept, mistakes change nothing."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -245,7 +246,18 @@ def test_part_of_a_held_removal_is_carried_out_and_the_rest_stays(tmp_path: Path
             assert client.post("/held/1/split", data=chosen).status_code == 303
             page = client.get("/held/1").text
             assert client.post("/held/1/approve").status_code == 409
-        assert hub.live() == before - 3
+            assert hub.live() == before - 3
+            hub.check()
+            assert "撤销删除" in page
+            run = re.findall(r'action="(/runs/\d+)/undo"', page)[0]
+            assert "撤销删除" in client.get(run).text
+            done = client.post(f"{run}/undo", data={"why": "还是要保留"})
+            assert done.status_code == 303
+            assert "还是要保留" in client.get(done.headers["location"]).text
+            assert "已撤销" in client.get("/held/1").text
+            assert f"{run}/undo" not in client.get(run).text
+            assert client.post(f"{run}/undo").status_code == 404
+        assert hub.live() == before
         hub.check()
         assert all(text in page for text in ("部分批准", "删除 3 / 120 条", made.by, "只有这三条确已下架"))
 
