@@ -67,14 +67,19 @@ def test_bytes_are_kept_once_and_change_with_their_record(database: Database) ->
     assert sum(1 for row in rows if "修订".encode() in bytes(row.raw)) == changed
 
 
-def test_a_tombstone_keeps_no_bytes(database: Database) -> None:
+def test_a_tombstones_bytes_are_no_mappings_and_those_of_a_withdrawn_record_are_gone_at_once(
+    database: Database,
+) -> None:
     hub = Hub(database)
     feed = _harvested(hub)
     with database.write() as connection:
-        ids = list(connection.execute(select(record.c.id).where(record.c.feed_id == feed).limit(20)).scalars())
-        assert service.remove(connection, ids, 1) == 20
+        ids = list(connection.execute(select(record.c.id).where(record.c.feed_id == feed).limit(30)).scalars())
+        assert service.remove(connection, ids[:20], 1) == 20
+        assert len(originals.of_feed(connection, feed)) == 100
+        assert sorted(service.withdraw(connection, dict.fromkeys(ids[20:], True))) == sorted(ids[20:])
+        assert len(originals.of_feed(connection, feed)) == 90
     hub.check()
-    assert _count(hub, original) == 100
+    assert _count(hub, original) == 110  # what is removed can be taken back for 30 days
 
 
 def test_of_two_versions_on_one_page_the_bytes_of_the_stored_one_are_kept(sqlite: Database) -> None:
