@@ -186,7 +186,9 @@ def test_every_page_of_the_console_is_closed_or_known_to_be_open(tmp_path: Path)
     }
     assert open_ones == {
         "/login", "/first", "/problems/{kind}", "/healthz", "/readyz", "/redoc", "/redoc/{contract}", "/openapi.json",
-        "/openapi/peer.yaml", "/oauth/token", "/.well-known/jwks.json", "/oai/ix.xsd",
+        "/openapi/peer.yaml", "/oauth/token", "/.well-known/jwks.json", "/oai/ix.xsd", "/join", "/login/oidc",
+        "/login/oidc/callback", "/login/oidc/code", "/status", "/status.json", "/status/{code}",
+        "/status/{code}/status.json", "/status/{code}/badge.svg",
     }  # fmt: skip
 
 

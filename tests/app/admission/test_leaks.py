@@ -30,8 +30,12 @@ NUMBER = 3
 SILENT = {
     "/api/v1/incidents/{incident_id}", "/held/{held_id}", "/quarantine/{number}", "/docs/assets/{name}",
     "/ix/v1/{scope}/snapshots/parts/{name}.ndjson.gz",
+    # It has no enrolments, papers, notices or choices, no provider of identities, and nobody's own home.
+    "/api/v1/enrolments/{reference}/documents/{sha256}", "/api/v1/enrolments/{reference}/file/{sha256}",
+    "/enrolments/{reference}/documents/{sha256}", "/vendor/{reference}/documents/{sha256}", "/vendor",
+    "/api/v1/notices/{notice_id}", "/api/v1/choices", "/login/oidc", "/login/oidc/callback", "/login/oidc/code",
 }  # fmt: skip
-WORN = "catalogue:read ops:read feeds:manage ops:write catalogue:push"
+WORN = "catalogue:read ops:read feeds:manage ops:write catalogue:push enrolment:own"
 
 
 def _settings(at: Desk, folder: Path) -> Settings:
@@ -61,6 +65,7 @@ def _paths(route: str, feed: int) -> Iterator[str]:
         "kind": ("admission.every",), "scheme": ("reason",), "incident_id": ("1",), "part": ("1", "0"),
         "id": (quote(id_of(NUMBER), safe=""), quote(id_of(7), safe="")), "name": ("x",), "contract": ("hub",),
         "scope": ("all", "platform:P-440000-01", "subject:14"), "batch": ("x",), "prefix": ("x",),
+        "reference": ("P-440000-01",), "action": ("pause", "suspend"), "sha256": ("0" * 64,), "notice_id": ("1",),
     }  # fmt: skip
     made = [route]
     for name in re.findall(r"\{(\w+)(?::path)?\}", route):

@@ -37,7 +37,7 @@ OPEN = {
     "nav.": [key for key, _ in (*page.NAVIGATION, *page.EVERYBODY)], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
     "job_why.": list(Job), "outcome.": list(Outcome), "level.": list(LEVELS), "count.": [*COUNTS, "seen"],
     "facet.": [*FACETS, "volume"], "stage_name.": ["parse", "map", "validate", "store"],
-    "decision.": ["pending", "approved", "split", "rejected"], "removal.": ["absent", "explicit", "left"],
+    "decision.": ["pending", "approved", "split", "rejected", "undone"], "removal.": ["absent", "explicit", "left"],
     "act.": feed_actions.ACTIONS, "act_does.": feed_actions.ACTIONS, "answer.": ANSWERS, "mapping_source.": crosswalk.SOURCES,
     "mapping_shape.": ["all", *crosswalk.SHAPES[1:]],
     "refused_act.": ["retired", "as_it_is", "paused", "suspended", "running", "configuration", "no_list", "compare_first"],
