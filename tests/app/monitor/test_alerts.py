@@ -268,7 +268,9 @@ def test_a_key_that_ends_is_told_of_thirty_seven_and_one_days_before(database: D
             ends = now(connection) + int(days * 24 * HOUR)
             connection.execute(update(keys.api_key).where(keys.api_key.c.prefix == made.prefix).values(expires_at=ends))
         with database.read() as connection:
-            return [(c.key, c.detail) for c in alerts.current(connection, tmp_path) if c.rule is Rule.EXPIRY]
+            return [
+                (c.key, c.detail) for c in alerts.current(connection, Disk(tmp_path, (0, 0))) if c.rule is Rule.EXPIRY
+            ]
 
     assert told(31) == []
     stages = [(told(days)[0][0].rpartition(":")[2], told(days)[0][1]) for days in (29.5, 8, 6.5, 2, 0.5)]

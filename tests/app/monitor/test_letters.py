@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
+from app.access.keyring import Keyring
 from app.console.letters import writer
 from app.db import Database, now
 from app.disk import Disk
@@ -39,7 +40,7 @@ def post() -> Iterator[tuple[Postbox, str]]:
 @contextmanager
 def _courier(address: str) -> Iterator[Courier]:
     with closing(Fetcher(allow="127.0.0.0/8", deadline_s=5)) as fetcher:
-        yield Courier(fetcher, MailServer.parse(f"smtp+plain://{address}"), "ops@hub.example", "互通", "https://hub.example", "zh-CN")  # fmt: skip
+        yield Courier(fetcher, Keyring([b"test"]), MailServer.parse(f"smtp+plain://{address}"), "ops@hub.example", "互通", "https://hub.example", "zh-CN")  # fmt: skip
 
 
 def _subscribed(database: Database, lang: str = "zh-CN") -> int:
@@ -163,7 +164,12 @@ def test_new_readers_wait_for_the_next_week_and_nobody_without_mail(database: Da
         letters.subscribe(connection, CODE, ["wang@gd.example"], "en")
     with _courier(address) as courier:
         assert _sent_when_due(database, courier) == 0
-        assert letters.deliver(database, Courier(courier.fetcher, None, "a@b.c", "互通", "", "en"), WRITE) == 0
+        assert (
+            letters.deliver(
+                database, Courier(courier.fetcher, Keyring([b"test"]), None, "a@b.c", "互通", "", "en"), WRITE
+            )
+            == 0
+        )
     assert box.letters == []
 
 
