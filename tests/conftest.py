@@ -6,6 +6,7 @@ Tests marked `postgres15` run a third time on PostgreSQL 15, the oldest that is 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -24,6 +25,10 @@ from sqlalchemy.pool import NullPool
 from app import schema
 from app.db import Database
 from tests import planted
+
+# Hundreds of tests start `hutong`: compiling its sources each time costs as much as running it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A clean clone builds Hypothesis's tables of Unicode in its first draw: no property here is about time.
 settings.register_profile("hutong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
