@@ -150,28 +150,49 @@ def _answering(url: str, patience_s: float = 20) -> str:
             time.sleep(0.05)
 
 
+@pytest.fixture(scope="session")
+def postgres_model(postgres_url: str) -> Iterator[str]:
+    """A database that the migrations made once; each test gets a copy."""
+    with _model(postgres_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def postgres15_model(postgres15_url: str) -> Iterator[str]:
+    """The same on PostgreSQL 15."""
+    with _model(postgres15_url) as name:
+        yield name
+
+
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Database]:
+def postgres(postgres_url: str, postgres_model: str) -> Iterator[Database]:
     """A fresh, migrated PostgreSQL database."""
-    with _fresh(postgres_url) as database:
+    with _fresh(postgres_url, postgres_model) as database:
         yield database
 
 
 @pytest.fixture
-def postgres15(postgres15_url: str) -> Iterator[Database]:
+def postgres15(postgres15_url: str, postgres15_model: str) -> Iterator[Database]:
     """A fresh, migrated database of PostgreSQL 15."""
-    with _fresh(postgres15_url) as database:
+    with _fresh(postgres15_url, postgres15_model) as database:
         yield database
 
 
 @contextmanager
-def _fresh(url: str) -> Iterator[Database]:
+def _model(url: str) -> Iterator[str]:
+    with _fresh(url, "template0 ENCODING 'UTF8'") as database:
+        schema.upgrade(database)
+        database.close()  # nobody may be in a database that is copied
+        yield str(database.url.database)
+
+
+@contextmanager
+def _fresh(url: str, template: str) -> Iterator[Database]:
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     database = Database(make_url(url).set(database=name).render_as_string(hide_password=False))
-    schema.upgrade(database)
     yield database
     assert planted.in_tables(database.engine) == []
     database.close()
@@ -180,11 +201,20 @@ def _fresh(url: str) -> Iterator[Database]:
     admin.dispose()
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Database]:
-    """A fresh, migrated SQLite file."""
-    database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
+@pytest.fixture(scope="session")
+def sqlite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that the migrations made once; each test gets a copy."""
+    file = tmp_path_factory.mktemp("model") / "hub.db"
+    database = Database(f"sqlite:///{file}")
     schema.upgrade(database)
+    database.close()
+    return file
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, sqlite_model: Path) -> Iterator[Database]:
+    """A fresh, migrated SQLite file."""
+    database = Database(f"sqlite:///{shutil.copyfile(sqlite_model, tmp_path / 'hub.db')}")
     yield database
     database.close()
 
