@@ -13,8 +13,10 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
@@ -55,6 +57,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = (yield).get_result()  # type: ignore[misc]
     if found := planted.in_text("".join(content for _, content in report.sections)):
         report.outcome, report.longrepr = "failed", f"printed or logged: {found}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_are_read_once() -> Iterator[None]:
+    """Clients without a context of their own share one: each `httpx.get` would read the machine's authorities anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
