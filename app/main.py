@@ -144,8 +144,10 @@ def _equip(app: FastAPI, settings: Settings, database: Database) -> None:
 
 
 def _mount(app: FastAPI, settings: Settings) -> None:
+    # The rooms' own routes, as they were made when the rooms were loaded: `include_router` would make each again for
+    # this application, at the first request that looks that far, and match every request twice.
     for room in ROOMS:
-        app.include_router(room.router)
+        app.router.routes.extend(room.router.routes)
     for room in (board_routes, bulletin):
         app.include_router(room.router, dependencies=[public() if settings.public_status else signed_in()])
     app.include_router(docs.router, dependencies=[public() if settings.docs else signed_in()])

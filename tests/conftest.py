@@ -6,14 +6,17 @@ Tests marked `postgres15` run a third time on PostgreSQL 15, the oldest that is 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
@@ -24,6 +27,10 @@ from sqlalchemy.pool import NullPool
 from app import schema
 from app.db import Database
 from tests import planted
+
+# Hundreds of tests start `hutong`: compiling its sources each time costs as much as running it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A clean clone builds Hypothesis's tables of Unicode in its first draw: no property here is about time.
 settings.register_profile("hutong", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,6 +57,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = (yield).get_result()  # type: ignore[misc]
     if found := planted.in_text("".join(content for _, content in report.sections)):
         report.outcome, report.longrepr = "failed", f"printed or logged: {found}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_are_read_once() -> Iterator[None]:
+    """Clients without a context of their own share one: each `httpx.get` would read the machine's authorities anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -145,28 +160,49 @@ def _answering(url: str, patience_s: float = 20) -> str:
             time.sleep(0.05)
 
 
+@pytest.fixture(scope="session")
+def postgres_model(postgres_url: str) -> Iterator[str]:
+    """A database that the migrations made once; each test gets a copy."""
+    with _model(postgres_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def postgres15_model(postgres15_url: str) -> Iterator[str]:
+    """The same on PostgreSQL 15."""
+    with _model(postgres15_url) as name:
+        yield name
+
+
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Database]:
+def postgres(postgres_url: str, postgres_model: str) -> Iterator[Database]:
     """A fresh, migrated PostgreSQL database."""
-    with _fresh(postgres_url) as database:
+    with _fresh(postgres_url, postgres_model) as database:
         yield database
 
 
 @pytest.fixture
-def postgres15(postgres15_url: str) -> Iterator[Database]:
+def postgres15(postgres15_url: str, postgres15_model: str) -> Iterator[Database]:
     """A fresh, migrated database of PostgreSQL 15."""
-    with _fresh(postgres15_url) as database:
+    with _fresh(postgres15_url, postgres15_model) as database:
         yield database
 
 
 @contextmanager
-def _fresh(url: str) -> Iterator[Database]:
+def _model(url: str) -> Iterator[str]:
+    with _fresh(url, "template0 ENCODING 'UTF8'") as database:
+        schema.upgrade(database)
+        database.close()  # nobody may be in a database that is copied
+        yield str(database.url.database)
+
+
+@contextmanager
+def _fresh(url: str, template: str) -> Iterator[Database]:
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     database = Database(make_url(url).set(database=name).render_as_string(hide_password=False))
-    schema.upgrade(database)
     yield database
     assert planted.in_tables(database.engine) == []
     database.close()
@@ -175,11 +211,20 @@ def _fresh(url: str) -> Iterator[Database]:
     admin.dispose()
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Database]:
-    """A fresh, migrated SQLite file."""
-    database = Database(f"sqlite:///{tmp_path / 'hub.db'}")
+@pytest.fixture(scope="session")
+def sqlite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that the migrations made once; each test gets a copy."""
+    file = tmp_path_factory.mktemp("model") / "hub.db"
+    database = Database(f"sqlite:///{file}")
     schema.upgrade(database)
+    database.close()
+    return file
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path, sqlite_model: Path) -> Iterator[Database]:
+    """A fresh, migrated SQLite file."""
+    database = Database(f"sqlite:///{shutil.copyfile(sqlite_model, tmp_path / 'hub.db')}")
     yield database
     database.close()
 

@@ -19,7 +19,6 @@ from app.access.keyring import Keyring, keyring
 from app.access.principal import Principal, Rows
 from app.access.quotas import Buckets, Left, Rate, bucket_of, networks
 from app.access.scopes import KEY_SCOPES, Scope, scopes_of
-from app.access.tables import suspension
 from app.access.tally import Tally
 from app.clock import ticks
 from app.db import Database, now
@@ -158,10 +157,3 @@ def bearer(authorization: str) -> tuple[str, str]:
         return ("token", scheme) if scheme else ("", "")
     credential = given.strip()
     return "key" if credential.startswith("hk_") else "token", credential
-
-
-def suspend(connection: Connection, platform: str, stopped: bool) -> None:
-    """Stops, or lets through again, a platform's keys, tokens and people; the platform's transition is what is noted."""
-    connection.execute(suspension.delete().where(suspension.c.platform == platform))
-    if stopped:
-        connection.execute(suspension.insert(), {"platform": platform, "at": now(connection)})

@@ -130,6 +130,13 @@ def revoke(connection: Connection, prefix: str, reason: str = "") -> None:
         note(connection, Act.KEY_REVOKED, prefix, reason=reason)
 
 
+def suspend(connection: Connection, platform: str, stopped: bool) -> None:
+    """Stops, or lets through again, a platform's keys, tokens and people; the platform's transition is what is noted."""
+    connection.execute(suspension.delete().where(suspension.c.platform == platform))
+    if stopped:
+        connection.execute(suspension.insert(), {"platform": platform, "at": now(connection)})
+
+
 def _mine(connection: Connection, prefix: str) -> Any:
     query = within(connection, select(api_key).where(api_key.c.prefix == prefix), api_key.c.platform)
     row = connection.execute(query).first()

@@ -17,16 +17,11 @@ from app.platforms import service as platforms
 from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, screen, show
 
-key_app, user_app, audit_app = typer.Typer(), typer.Typer(), typer.Typer()
+commands, key_app, user_app, audit_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
+commands.add_typer(key_app, name="key")
+commands.add_typer(user_app, name="user")
+commands.add_typer(audit_app, name="audit")
 _DAY_S = 86_400
-
-
-def attach(app: typer.Typer) -> None:
-    """Adds these commands to `hutong`."""
-    app.add_typer(key_app, name="key", help="keys of platforms")
-    app.add_typer(user_app, name="user", help="people and their roles")
-    app.add_typer(audit_app, name="audit", help="the audit chain")
-    app.command("roles")(roles)
 
 
 @key_app.command("issue")
@@ -207,6 +202,7 @@ def audit_export() -> None:
     screen.print(f"written to {settings.data_dir / clerk.FILE}")
 
 
+@commands.command()
 def roles(as_json: Json = False) -> None:
     """Which role has which scope."""
     rows = [{"role": role, **{scope: "yes" if scope in GRANTS[role] else "" for scope in Scope}} for role in GRANTS]

@@ -15,12 +15,13 @@ from app.admission.queue import Sought
 from app.admission.undo import undo as take_back
 from app.terminal import Json, opened, screen, show
 
-commands = typer.Typer(no_args_is_help=True)
+commands, admission_app = typer.Typer(), typer.Typer(no_args_is_help=True)
+commands.add_typer(admission_app, name="admission")
 By = Annotated[str, typer.Option("--by", help="who decides; stands in the verdict as terminal:NAME")]
 _POLICY = ("platform", "kind", "mode", "percent", "people", "hold", "visibility", "audits")
 
 
-@commands.command("policy")
+@admission_app.command("policy")
 def policies(
     platform: str = "*", kind: str = "*", mode: Annotated[str, typer.Option(help="automatic, sample or every")] = "",
     percent: int = 100, people: int = 1, hold: Annotated[list[str] | None, typer.Option()] = None,
@@ -39,7 +40,7 @@ def policies(
     show([_flat(row) for row in found] if not as_json else found, _POLICY, as_json)
 
 
-@commands.command("queue")
+@admission_app.command("queue")
 def waiting(
     state: str = "waiting", platform: str = "", limit: Annotated[int, typer.Option("-n", min=1, max=500)] = 50,
     claim: Annotated[bool, typer.Option(help="take them to read for a quarter of an hour")] = False,
@@ -59,7 +60,7 @@ def waiting(
     show(rows, ("id", "title", "causes", "people", "first_by", "claimed_by"), as_json)
 
 
-@commands.command()
+@admission_app.command()
 def decide(
     decision: Annotated[str, typer.Argument(help="admit, reject or withdraw")], ids: list[str],
     reason: Annotated[list[str] | None, typer.Option(help="codes of the list `reason`")] = None,
@@ -86,7 +87,7 @@ def decide(
     _ended(done, as_json)
 
 
-@commands.command()
+@admission_app.command()
 def undo(batch: str, by: By = "", as_json: Json = False) -> None:
     """Take a batch back within a minute."""
     settings, database = opened()

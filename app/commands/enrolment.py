@@ -26,18 +26,13 @@ from app.platforms.schemas import Application, Submission
 from app.protocol.errors import BadRequest
 from app.terminal import Json, document, opened, show
 
+commands = typer.Typer()
 enrol_app, notice_app, choice_app, grading_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
+for word, part in (("enrol", enrol_app), ("notice", notice_app), ("choice", choice_app), ("grading", grading_app)):
+    commands.add_typer(part, name=word)
 Reason = Annotated[str, typer.Option("--reason", help="why; it is told and kept")]
 Days = Annotated[int | None, typer.Option("--days", help="announced so many days ahead")]
 _LIST = ("id", "code", "stage", "kind", "region", "name", "organisation")
-
-
-def attach(app: typer.Typer) -> None:
-    """Adds these commands to `hutong`."""
-    app.add_typer(enrol_app, name="enrol", help="applications, reviews, admission, suspension")
-    app.add_typer(notice_app, name="notice", help="notices to platforms (通报)")
-    app.add_typer(choice_app, name="choice", help="vendors chosen by regions")
-    app.add_typer(grading_app, name="grading", help="security gradings (等级保护)")
 
 
 def _told(found: Any) -> None:

@@ -15,7 +15,8 @@ from app.harvest.discovery import configured, mapped, masked
 from app.protocol.errors import BadRequest
 from app.terminal import Json, document, opened, show, told
 
-feed_app = typer.Typer()
+commands, feed_app = typer.Typer(), typer.Typer()
+commands.add_typer(feed_app, name="feed")
 
 
 def _seconds(text: str) -> int:

@@ -14,6 +14,7 @@ from app.harvest.worker import harvest_now
 from app.terminal import Json, opened, show, told
 
 commands, held_app = typer.Typer(), typer.Typer(invoke_without_command=True)
+commands.add_typer(held_app, name="held")
 
 
 @commands.command()

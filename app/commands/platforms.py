@@ -8,7 +8,8 @@ from app.feeds import service as feeds
 from app.platforms import service as platforms
 from app.terminal import Json, opened, show, told
 
-platform_app = typer.Typer()
+commands, platform_app = typer.Typer(), typer.Typer()
+commands.add_typer(platform_app, name="platform")
 
 
 @platform_app.command("add")

@@ -16,6 +16,7 @@ from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, screen, show
 
 commands, digest_app = typer.Typer(), typer.Typer()
+commands.add_typer(digest_app, name="digest")
 Week = Annotated[str, typer.Option(help="2026-W48; the last whole week when left out")]
 _READER = ("platform", "recipients", "lang", "week", "state", "error")
 

@@ -10,12 +10,13 @@ import typer
 from app.access.keyring import keyring
 from app.clock import iso
 from app.deployment import courier
-from app.monitor import alert_routes, alerts, doctor, incidents, objectives, status
+from app.monitor import alert_routes, alerts, incidents, objectives, status
 from app.monitor.courier import MailServer
 from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, show, told
 
 commands, alerts_app, route_app = typer.Typer(), typer.Typer(), typer.Typer()
+commands.add_typer(alerts_app, name="alerts")
 alerts_app.add_typer(route_app, name="route", help="who is told")
 
 
@@ -30,6 +31,8 @@ def status_list(as_json: Json = False) -> None:
 @commands.command("doctor")
 def examine(as_json: Json = False) -> None:
     """Why each feed waits, and what is wrong with the hub itself; exit 1 when something is."""
+    from app.monitor import doctor  # it asks Alembic for the schema's age, and the others do not
+
     settings, database = opened()
     with closing(database):
         found = doctor.examine(database, settings)

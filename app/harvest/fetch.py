@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from errno import EDQUOT, ENOSPC
+from functools import cache
 from weakref import WeakValueDictionary
 
 import httpcore
@@ -73,6 +74,12 @@ class _Hop:
     body: bytes | None
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that are trusted, read once for all clients of this process: 30 ms and a megabyte each."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Fetcher:
     """Fetches for all worker threads. One `fetch` is one page: redirects, limits and the guard included."""
 
@@ -111,7 +118,7 @@ class Fetcher:
         self._current = Current()
         self._slots = _Slots()
         backend = Dialler(self.allow, resolver or resolve, self._current)
-        self._transport = GuardedTransport(backend, tls or httpx.create_ssl_context(trust_env=False))
+        self._transport = GuardedTransport(backend, tls or _trust())
 
     def fetch(self, request: Request) -> Fetched:
         """The final answer of at most three redirects, its body decoded and rewound; the caller closes the body.

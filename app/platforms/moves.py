@@ -7,7 +7,6 @@ from sqlalchemy import Connection, select, update
 
 from app.access import keys, people
 from app.access.audit import Act, note
-from app.access.gate import suspend as stop_access
 from app.access.principal import acting, narrowed
 from app.db import now
 from app.platforms import notices
@@ -140,7 +139,7 @@ def go(
     mine = update(enrolment).where(enrolment.c.id == row.id, enrolment.c.stage == row.stage).values(values)
     if not connection.execute(narrowed(mine)).rowcount:
         raise named(Conflict("somebody else has moved this enrolment meanwhile; look again"), "enrol.stage")
-    stop_access(connection, row.id, to == Stage.RETIRED)
+    keys.suspend(connection, row.id, to == Stage.RETIRED)
     if to == Stage.SANDBOX and row.stage == Stage.REVIEW:
         end_keys(connection, row.id, "test", "the sandbox has a key of its own")
     if code is not None:
@@ -154,7 +153,7 @@ def _follow(connection: Connection, code: str, before: Stage, to: Stage, reason:
     values = {"state": state_of(to), "reason": reason or None}
     connection.execute(narrowed(update(platform).where(platform.c.code == code).values(values)))
     if (before in _STOPPED) != (to in _STOPPED):
-        stop_access(connection, code, to in _STOPPED)
+        keys.suspend(connection, code, to in _STOPPED)
     if to == Stage.TRIAL:
         end_keys(connection, code, "sandbox", "the sandbox is over")
     if state_of(before) != state_of(to):

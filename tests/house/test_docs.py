@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-import typer
+from typer.main import get_group
 
-from app.cli import app as cli
+from app.cli import FILES, LINES, command
 from app.harvest.discovery import configured, kinds
 from app.settings import Settings
 from connectors import __path__ as connector_path
@@ -118,7 +119,23 @@ def test_a_connectors_page_names_only_rules_that_have_a_page(kind: str) -> None:
 
 def test_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "commands.md").read_text()
-    assert [name for name in _commands(typer.main.get_command(cli), "hutong") if f"`{name}`" not in text] == []
+    names = [one for name in LINES for one in _commands(command(name), f"hutong {name}")]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_parser_knows_every_command_and_its_line() -> None:
+    for file in ROOT.glob("app/commands/[a-z]*.py"):
+        held = get_group(import_module(f"app.commands.{file.stem}").commands).commands
+        assert sorted(held) == sorted(FILES[file.stem])
+        for name, found in held.items():
+            if not hasattr(found, "commands"):
+                assert " ".join(found.help.split()) == LINES[name]
+
+
+def test_help_loads_no_room() -> None:
+    script = "import sys, app.cli; print([name for name in sys.modules if name.startswith('app.')])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(ast.literal_eval(done.stdout)) == {"app.cli", "app.protocol", "app.protocol.errors"}
 
 
 def _commands(command: Any, name: str) -> Iterator[str]:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import langcodes
-
 from app.protocol.connector import Fault
+from app.protocol.vocab.languages import registered
 
 Check = Callable[[Any, str], Iterator[Fault]]
 CONTEXT: Final = "https://w3id.org/kim/amb/context.jsonld"
@@ -145,7 +144,7 @@ uri = matching("amb.uri", "a URI is needed", _URI.match)
 date = matching("amb.date", "a date is needed: 2026-03-01 or 2026-03-01T08:00:00Z", _is_date)
 language = matching(
     "amb.language", "a language of two letters is needed (ISO 639-1)",
-    lambda text: len(text) == 2 and text.isascii() and text.islower() and langcodes.tag_is_valid(text),
+    lambda text: len(text) == 2 and text.isascii() and text.islower() and registered(text),
 )  # fmt: skip
 class_name = matching("amb.class", "the name of a schema.org class is needed, not its IRI", _CLASS.match)
 digits = matching(

@@ -5,10 +5,9 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-import langcodes
-
 from app.protocol.mapping import dates
 from app.protocol.rules.declare import Content, Found, Rule, Severity, declare, texts
+from app.protocol.vocab.languages import registered
 
 SCRIPTS: Final = {"zh": "zh-Hans", "mn": "mn-Mong", "kk": "kk-Arab", "ky": "ky-Arab", "az": "az-Arab", "uz": "uz-Arab"}
 """Languages written in more than one script in the federation, with an example of the tag that says which."""
@@ -64,7 +63,7 @@ def _date(content: Content) -> Iterator[Found]:
 
 @lru_cache(maxsize=4096)
 def _valid(tag: str) -> bool:
-    return tag.isascii() and bool(langcodes.tag_is_valid(tag))
+    return tag.isascii() and registered(tag)
 
 
 def _tag(content: Content) -> Iterator[Found]:

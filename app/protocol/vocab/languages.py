@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-import langcodes
-from langcodes.tag_parser import LanguageTagError
-
 from app.protocol.vocab.concepts import fold, terms
 from app.protocol.vocab.tables import remember, rows
 
@@ -51,18 +48,29 @@ def _tag(tag: str) -> str | None:
     tag = tag.strip()
     if not tag.isascii() or not tag.replace("-", "").replace("_", "").isalnum():
         return None
+    from langcodes import standardize_tag
+
     try:
-        if not langcodes.tag_is_valid(tag):
+        if not registered(tag):
             return None
-        standard = str(langcodes.standardize_tag(tag))
-    except (LanguageTagError, ValueError):
+        standard = str(standardize_tag(tag))
+    except ValueError:
         return None
     return terms("language").get(fold(standard)) or _of_here(standard) or standard
 
 
+def registered(tag: str) -> bool:
+    """Whether every part of the tag is in the registry of BCP 47."""
+    from langcodes import tag_is_valid  # its tables take longer to load than most commands take
+
+    return bool(tag_is_valid(tag))
+
+
 def _of_here(tag: str) -> str | None:
     """`bo-CN` is `bo` and `mn-CN` is `mn-Mong`: the region only says the script, which our list names itself."""
-    whole = langcodes.Language.get(tag)
+    from langcodes import Language
+
+    whole = Language.get(tag)
     if whole.territory not in _HERE or whole.variants or whole.extensions or whole.private:
         return None
     full = whole.maximize()
