@@ -19,6 +19,7 @@ from app.access.quotas import Buckets
 from app.access.scopes import Scope
 from app.access.sign_on import SignOn
 from app.access.turnstile import Turnstile
+from app.admission import ramp_routes
 from app.admission import routes as admission
 from app.catalogue import completeness, originals
 from app.catalogue.queries import head
@@ -55,6 +56,7 @@ ROOMS = (
     enrolment,
     line_routes,
     uploads,
+    ramp_routes,
     admission,
     jobs,
     history,

@@ -4,7 +4,7 @@ What a policy gives to a reviewer goes to the queue then, and not before: on 1 %
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -14,6 +14,9 @@ from app.admission import publishing, ramp
 from app.admission.service import BEYOND, WAITING
 from app.admission.tables import candidate
 from app.db import among, now
+from app.feeds import service as feeds
+from app.protocol.errors import BadRequest
+from app.protocol.words import Job
 
 
 class Entered(NamedTuple):
@@ -27,6 +30,30 @@ def ready(connection: Connection, feed_id: int) -> bool:
     """Whether anything waits on the ramp that the step lets in; by the index of a feed's candidates."""
     first = select(candidate.c.id).where(*_inside(feed_id, ramp.bound(connection, feed_id))).limit(1)
     return connection.execute(narrowed(first)).first() is not None
+
+
+def call(connection: Connection, feed_id: int) -> None:
+    """Lets the next free worker let in what waits and may enter, where there is any."""
+    if ready(connection, feed_id):
+        feeds.want(connection, feed_id, Job.RAMP)
+
+
+def take(connection: Connection, feed_id: int, verb: str, why: str, terms: ramp.Terms) -> dict[str, Any]:
+    """One of VERBS by whoever acts, and what follows from it; how the feed stands then. Raises what the verb raises."""
+    if verb == "begin":
+        ramp.begin(connection, feed_id, why, terms)
+    elif verb in _VERBS:
+        _VERBS[verb](connection, feed_id, why)
+    else:
+        raise BadRequest(f"a ramp can be {', '.join(VERBS)}")
+    call(connection, feed_id)
+    found = ramp.found(connection, feed_id)
+    assert found is not None
+    return found
+
+
+_VERBS: Final = {"raise": ramp.up, "lower": ramp.down, "stop": ramp.halt, "resume": ramp.resume}
+VERBS: Final = (*_VERBS, "begin")
 
 
 def enter(connection: Connection, feed_id: int, limit: int) -> Entered:

@@ -20,6 +20,7 @@ from app.db import now, plain, upsert
 from app.feeds import service as feeds
 from app.platforms import notices
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.settings import Settings
 
 STEPS: Final = (1, 10, 100)
 DRAWS: Final = 10_000
@@ -83,9 +84,21 @@ def _bound(row: Any) -> int:
     return 0 if row.state == STOPPED else row.percent * DRAWS // 100
 
 
-def begin(connection: Connection, feed_id: int, terms: Terms, why: str = "") -> None:
-    """Puts a feed on the first step; what is in the catalogue stays. Raises Conflict while it is on a ramp already."""
+def begin(connection: Connection, feed_id: int, why: str, terms: Terms) -> None:
+    """Puts a feed on the first step, an operator's act; what is in the catalogue stays. Raises Forbidden, Conflict."""
     feeds.by_id(connection, feed_id)
+    if not acting(connection).has(Scope.OPS_WRITE):
+        raise Forbidden("a feed is put on the ramp by the hub's operator")
+    _begin(connection, feed_id, why, terms)
+
+
+def submitted(connection: Connection, feed_id: int, settings: Settings) -> None:
+    """Puts a feed that its own platform has registered on the ramp, by setting; what an operator registers needs none."""
+    if settings.ramp and not acting(connection).has(Scope.OPS_WRITE):
+        _begin(connection, feed_id, "", Terms(*settings.ramp_terms))
+
+
+def _begin(connection: Connection, feed_id: int, why: str, terms: Terms) -> None:
     found = connection.execute(narrowed(select(table).where(table.c.feed_id == feed_id))).first()
     if found is not None and found.state != OVER:
         raise Conflict(f"feed {feed_id} is on a ramp already, at {found.percent} %")
@@ -96,12 +109,6 @@ def begin(connection: Connection, feed_id: int, terms: Terms, why: str = "") -> 
     names = [name for name in row if name != "feed_id"]
     connection.execute(upsert(connection, table, ("feed_id",), names), [row])
     note(connection, Act.RAMP, feeds.owner(feed_id), did="begin", percent=STEPS[0], why=why)
-
-
-def submitted(connection: Connection, feed_id: int, terms: Terms | None) -> None:
-    """Puts a feed that its own platform has registered on the ramp; what an operator registers needs none."""
-    if terms is not None and not acting(connection).has(Scope.OPS_WRITE):
-        begin(connection, feed_id, terms)
 
 
 def up(connection: Connection, feed_id: int, why: str = "") -> None:
@@ -229,7 +236,12 @@ def found(connection: Connection, feed_id: int) -> dict[str, Any] | None:
     at = now(connection)
     due = row.since_at + row.hold_s * 1_000_000 if row.hold_s and row.state == ON else None
     told = {name: value for name, value in plain(row).items() if name != "salt"}
-    return {**told, "waiting": counts[STEPS[-1]], "inside": counts, "raises_at": max(due, at) if due else None}
+    return {
+        **told,
+        "waiting": counts[STEPS[-1]],
+        "inside": {str(percent): n for percent, n in counts.items()},
+        "raises_at": max(due, at) if due else None,
+    }
 
 
 def waiting(connection: Connection, feed_id: int) -> dict[int, int]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from app.admission import entering, ramp
-from app.feeds import service
 from app.feeds.leases import Lease, not_asked
 from app.harvest import batches, runs
 from app.harvest.pages import Engine
@@ -25,13 +24,7 @@ def judge(connection: Connection, report: Mapping[str, Any], error: HutongError 
     if report["job"] in _JUDGED and (error is None or reshaped):
         ramp.judge(connection, report["feed"], report["run"], report["seen"], report["rejected"], reshaped)
     if error is None:
-        call(connection, report["feed"])
-
-
-def call(connection: Connection, feed_id: int) -> None:
-    """Lets the next free worker let in what waits and may enter, where there is any."""
-    if entering.ready(connection, feed_id):
-        service.want(connection, feed_id, Job.RAMP)
+        entering.call(connection, report["feed"])
 
 
 def let_in(

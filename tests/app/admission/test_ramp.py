@@ -9,13 +9,13 @@ from sqlalchemy import update
 
 from app.access.principal import Principal, Rows
 from app.access.scopes import Scope
-from app.admission import ramp
+from app.admission import entering, ramp
 from app.admission.ramp import NoGoodRun, Stopped, Terms
 from app.admission.tables import ramp as table
 from app.db import Database
 from app.feeds import service as feeds
-from app.harvest import ramping
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.settings import Settings
 from tests.app.admission.desk import CODE, Desk, desk, id_of
 
 COUNT = 300
@@ -27,7 +27,7 @@ def ramped(database: Database, count: int = COUNT, **terms: Any) -> Iterator[Des
     """A desk whose feed is on the first step."""
     with desk(database, count) as at:
         with database.write() as connection:
-            ramp.begin(connection, at.feed_id, Terms(**terms))
+            ramp.begin(connection, at.feed_id, "", Terms(**terms))
         yield at
 
 
@@ -36,7 +36,7 @@ def act(at: Desk, verb: Callable[..., None], why: str = "", who: Principal | Non
     base = at.database.acting(who) if who else at.database
     with base.write() as connection:
         verb(connection, at.feed_id, why)
-        ramping.call(connection, at.feed_id)
+        entering.call(connection, at.feed_id)
 
 
 def stands(at: Desk) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_a_feed_goes_live_by_steps_without_asking_its_source_again(database: Dat
         one, ten = drawn(at, 1), drawn(at, 10)
         assert one < ten
         assert (shown(at), first["created"], first["held"], first["seen"]) == (one, len(one), COUNT - len(one), COUNT)
-        assert (stands(at)["waiting"], stands(at)["inside"][10]) == (COUNT - len(one), len(ten) - len(one))
+        assert (stands(at)["waiting"], stands(at)["inside"]["10"]) == (COUNT - len(one), len(ten) - len(one))
         assert at.again()["unchanged"] == COUNT
         act(at, ramp.up)
         assert shown(at) == one, "let in by the worker, not by whoever asks"
@@ -265,16 +265,19 @@ def test_who_stopped_it_as_an_operator_is_not_overruled_by_the_member(sqlite: Da
 def test_what_an_operator_registers_is_on_no_ramp(sqlite: Database) -> None:
     with desk(sqlite, 20) as at:
         with sqlite.write() as connection:
-            ramp.submitted(connection, at.feed_id, Terms())
+            ramp.submitted(connection, at.feed_id, Settings())
         with pytest.raises(NotFound):
             act(at, ramp.up)
         with sqlite.acting(VENDOR).write() as connection:
-            ramp.submitted(connection, at.feed_id, None)
+            ramp.submitted(connection, at.feed_id, Settings(ramp=False))
             assert ramp.found(connection, at.feed_id) is None
-            ramp.submitted(connection, at.feed_id, Terms())
-        assert stands(at)["percent"] == 1
+            ramp.submitted(connection, at.feed_id, Settings(ramp_hours=2, ramp_stop="9,2.5%"))
+        found = stands(at)
+        assert (found["percent"], found["hold_s"], found["least"], found["permille"]) == (1, 7200, 9, 25)
+        with sqlite.acting(VENDOR).write() as connection, pytest.raises(Forbidden):
+            ramp.begin(connection, at.feed_id, "", Terms())
         with sqlite.write() as connection, pytest.raises(Conflict):
-            ramp.begin(connection, at.feed_id, Terms())
+            ramp.begin(connection, at.feed_id, "", Terms())
 
 
 def _later(at: Desk, seconds: int) -> None:
