@@ -6,6 +6,7 @@ its changes pass on every step, a stopped one too, and going back a step takes n
 """
 
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -187,7 +188,7 @@ def judge(connection: Connection, feed_id: int, run: int, seen: int, refused: in
     row = connection.execute(select(table).where(table.c.feed_id == feed_id, table.c.state == ON)).first()
     if row is None:
         return
-    if reshaped or _too_many(row, refused, seen):
+    if reshaped or too_many(plain(row), refused, seen):
         _stop(connection, row, SHAPE if reshaped else REFUSED, refused, seen, run)
         return
     connection.execute(update(table).where(table.c.feed_id == feed_id).values(good_run=run))
@@ -204,12 +205,13 @@ def refused(connection: Connection, feed_id: int, live: int) -> None:
         candidate.c.feed_id == feed_id, candidate.c.state.in_(("rejected", "withdrawn"))
     )
     bad = int(connection.execute(narrowed(decided)).scalar_one())
-    if _too_many(row, bad, live + bad):
+    if too_many(plain(row), bad, live + bad):
         _stop(connection, row, VERDICTS, bad, live + bad, None)
 
 
-def _too_many(row: Any, bad: int, judged: int) -> bool:
-    return bad >= int(row.least) and bad * 1000 > int(row.permille) * judged
+def too_many(agreed: Mapping[str, Any], bad: int, judged: int) -> bool:
+    """Whether so many refused of so many stop a ramp under these terms (`least`, `permille`)."""
+    return bad >= int(agreed["least"]) and bad * 1000 > int(agreed["permille"]) * judged
 
 
 def _stop(connection: Connection, row: Any, cause: str, bad: int, judged: int, run: int | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from app.admission import ramp
 from app.admission.policy import Policies, Policy, policies
@@ -199,6 +199,11 @@ def gone(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
     if ids and any_kept(connection):
         mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_(UNDECIDED))
         connection.execute(delete(candidate).where(*mine, among(connection, candidate.c.id, ids)))
+
+
+def refused() -> Select[Any]:
+    """Ids of what people have refused or withdrawn: it comes back by their word alone."""
+    return select(candidate.c.id).where(candidate.c.state.in_(DECIDED))
 
 
 def dropped(connection: Connection, feed_id: int) -> None:

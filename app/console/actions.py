@@ -56,9 +56,9 @@ def undo_run(request: Request, form: Posted, run_id: int) -> Response:
 
 
 @router.post("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_WRITE)])
-def act_on_platform(connection: Tx, form: Posted, code: str, action: str) -> Response:
-    """Suspends a platform or lets it go on."""
-    platform_actions.act(connection, code, action, form)
+def act_on_platform(view: Page, connection: Tx, form: Posted, code: str, action: str) -> Response:
+    """Suspends a platform, lets it go on, or announces its end."""
+    platform_actions.act(connection, code, action, form, view.settings)
     return RedirectResponse(f"/platforms/{code}", 303)
 
 

@@ -50,7 +50,7 @@ OPEN = {
     "open_state.": list(Word), "open_incident.": list(Kind), "digest_act.": list(Act), "rule_name.": list(Rule),
     "join_field.": ["kind", "level", "region", "name", "organisation", "credit_code", "school_code", "domain", "icp", "password", "again"],
     "join_fault.": [*joining.PLAIN, "contact", "agreement", "password", "again"], "join_kind.": list(stages.Kind), "join_person.": joining.PERSON,
-    "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, documents.VALIDATION],
+    "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, *documents.BY_HUB], "enrol_lack.": ["feed", "ramp", "run"],
     "vendor_next.": ["prove", "submit", "wait", "feed", "validate", "look", "suspended", "retired"],
     "vendor_failed.": ["document", "proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
     "diagnosis_account.": ["suspended", "unproved", "notice_late", "notice", "key_ends", "no_feed"],
