@@ -29,7 +29,7 @@ def carry_out(
     batch: Callable[[Connection], int],
     last: Callable[[Connection], None] = lambda connection: None,
 ) -> dict[str, Any]:
-    """Does `batch` (how many it moved) until it moves none, then `last`; the run's report.
+    """Does `batch` (how many it moved) until it moves none, then `last`, the lease given back; the run's report.
 
     LeaseLost and Unavailable leave the run open; any other error of ours ends it.
     """
@@ -43,12 +43,12 @@ def carry_out(
         error = failure
     with database.write() as connection:
         leases.hold(connection, lease)
-        if error is None:
-            last(connection)
         runs.end(connection, run_id, error)
         found = runs.by_id(connection, run_id)
         service.answered(connection, lease.feed_id, found["job"])
         leases.give_back(connection, lease)
+        if error is None:
+            last(connection)
         return found
 
 

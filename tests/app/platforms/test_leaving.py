@@ -143,6 +143,7 @@ def test_what_waits_goes_with_it_and_what_others_bring_stays(database: Database)
         assert len(at.kept("ramp")) == COUNT
         with database.write() as connection:
             moves.retire(connection, CODE, Settings(enrol_grace_days=0), "left")
+            connection.execute(update(feed_table).values(next_at=now(connection) + 3_600_000_000))
         hour(at)
         assert work(at) is not None
         assert (at.kept("ramp"), at.live()) == ([], 0)

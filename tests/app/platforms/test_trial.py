@@ -15,7 +15,7 @@ from app.harvest import readiness, runs
 from app.harvest.tables import run
 from tests.app.access.desk import Desk as Office
 from tests.app.admission.desk import CODE, Desk, desk
-from tests.app.platforms.office import admitted, decide, proved
+from tests.app.platforms.office import FEED, admitted, decide, proved
 
 
 def lacks(at: Desk) -> list[str]:
@@ -37,7 +37,11 @@ def test_each_thing_that_is_missing_is_named(database: Database) -> None:
         assert lacks(at) == ["ramp"], "raised, and still waiting to enter"
         at.harvest(at.feed_id, "ramp")
         assert lacks(at) == []
-        for values in ({"rejected": 3}, {"status": "failed"}, {"ended_at": run.c.ended_at - 1_400_000_000}):
+        for values in (
+            {"rejected": run.c.rejected + 3, "seen": run.c.seen + 3},
+            {"status": "failed"},
+            {"ended_at": run.c.ended_at - 1_400_000_000},
+        ):
             with database.write() as connection:
                 connection.execute(update(run).where(run.c.job == "full").values(**values))
             assert lacks(at) == ["run"], values
@@ -64,7 +68,8 @@ def trial(hub: Office) -> Any:
     """A vendor in its trial: (code, its history's reader, the operator)."""
     wang, li = hub.person("wang", "operator"), hub.person("li", "operator")
     with proved(hub) as vendor:
-        code, _ = admitted(hub, vendor, wang, li)
+        code, client = admitted(hub, vendor, wang, li)
+        assert client.post("/api/v1/feeds", json={"platform": code, **FEED}).status_code == 201
         yield code, vendor, wang
 
 
@@ -73,7 +78,7 @@ def test_a_trial_that_is_not_over_is_refused_with_what_is_missing_and_leaves_not
     before = vendor.shown()["documents"]
     refused = decide(wang, code, "approve", 409, reason="四周无故障")
     assert (refused["kind"], refused["errors"][0]["pointer"]) == ("enrol.not_ready", "trial")
-    assert "was never harvested" in refused["errors"][0]["detail"]
+    assert "was never harvested" in refused["errors"][-1]["detail"]
     assert (vendor.shown()["stage"], vendor.shown()["documents"]) == ("trial", before)
 
 
@@ -83,7 +88,7 @@ def test_what_is_missing_is_waived_with_a_reason_and_stays_on_record(trial: Any)
     assert decide(wang, code, "approve", reason="由部里指定上线", waive=True)["stage"] == "online"
     last, (report, *_) = vendor.shown()["steps"][-1], vendor.shown()["documents"]
     assert (last["to_stage"], last["reason"]) == ("online", "由部里指定上线")
-    assert "was never harvested" in last["given"]["waived"][0]
+    assert "was never harvested" in last["given"]["waived"][-1]
     assert report["sha256"] in last["rests_on"]
     kept = _document(wang, code, report["sha256"])
     assert (kept["platform"], kept["waived"], report["kind"], report["by"][:6]) == (
