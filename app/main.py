@@ -19,6 +19,7 @@ from app.access.quotas import Buckets
 from app.access.scopes import Scope
 from app.access.sign_on import SignOn
 from app.access.turnstile import Turnstile
+from app.admission import ramp_routes
 from app.admission import routes as admission
 from app.catalogue import completeness, originals
 from app.catalogue.queries import head
@@ -33,6 +34,7 @@ from app.db import Database
 from app.deployment import courier, disk, engine
 from app.disk import Disk
 from app.feeds import routes as uploads
+from app.harvest import leaving, readiness
 from app.harvest.fetch import Fetcher
 from app.harvest.worker import Worker
 from app.monitor import board_routes, letters
@@ -55,6 +57,7 @@ ROOMS = (
     enrolment,
     line_routes,
     uploads,
+    ramp_routes,
     admission,
     jobs,
     history,
@@ -102,8 +105,10 @@ def chores(settings: Settings, database: Database, made: Courier) -> list[Chore]
 
 
 def hourly(connection: Connection, settings: Settings) -> None:
-    """What the rooms want done every hour: moves that were announced, how complete feeds are, kept bytes that go."""
+    """What the rooms want done every hour: moves that were announced and the records of who has left, how complete
+    feeds are, kept bytes that go."""
     duties.carry_out(connection, settings)
+    leaving.ask(connection)
     completeness.refresh(connection)
     originals.expire(connection)
 
@@ -138,6 +143,7 @@ def _equip(app: FastAPI, settings: Settings, database: Database) -> None:
     state.database, state.settings, state.gate = database, settings, Gate(settings)
     way = sign_on(settings, state.gate)
     state.sign_on, state.sign_on_client = way or (None, None)
+    state.trial = readiness.report
     state.slots = asyncio.Semaphore(SLOTS)
     state.board, state.disk = Board(database), disk(settings, database)
     state.texts, state.attempts = proof.resolver(settings.dns_servers), Buckets(proof.ATTEMPTS)

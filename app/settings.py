@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     enrol_agreement: str = "2026-1"
     enrol_two_people: str = Field(default="trial", pattern=r"^((sandbox|trial|online)(,(sandbox|trial|online))*)?$")
     enrol_grace_days: int = Field(default=30, ge=0, le=3650)
+    ramp: bool = True
+    ramp_hours: int = Field(default=24, ge=0, le=8760)
+    ramp_stop: str = Field(default="5,5%", pattern=r"^\d{1,9},\d{1,3}(\.\d)?%$")
     enrol_waiting: int = Field(default=1000, ge=1)
     enrol_per_day: int = Field(default=20, ge=1)
     enrol_agreement_url: str = ""
@@ -159,6 +162,12 @@ class Settings(BaseSettings):
             return 0, 0.0
         mebibytes, percent = self.disk_reserve.rstrip("%").split(",")
         return int(mebibytes) << 20, float(percent) / 100
+
+    @property
+    def ramp_terms(self) -> tuple[int, int, int]:
+        """(seconds, records, permille): how long a step lasts, and refused records that stop a ramp."""
+        least, percent = self.ramp_stop.rstrip("%").split(",")
+        return self.ramp_hours * 3600, int(least), round(float(percent) * 10)
 
     @property
     def brake(self) -> tuple[int, float]:

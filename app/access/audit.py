@@ -57,6 +57,8 @@ class Act(StrEnum):
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     RETURNED = "records.returned"
+    LEFT = "records.left"
+    RAMP = "feed.ramp"
     INCIDENT_TAKEN = "incident.taken"
     ALERT_ROUTE = "route.changed"
     DIGEST_READERS = "digest.readers"

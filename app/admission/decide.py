@@ -12,11 +12,11 @@ from sqlalchemy import Connection, delete, select, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed, within
-from app.admission import publishing
+from app.admission import publishing, ramp
 from app.admission.policy import LEVELS, level_of, seen_at
 from app.admission.service import NARROW, PUBLIC, REJECTED, WAITING, WITHDRAWN
 from app.admission.tables import candidate, verdict
-from app.catalogue import queries
+from app.catalogue import digests, queries
 from app.db import among, now
 from app.feeds import leases
 from app.protocol import vocab
@@ -70,6 +70,9 @@ def decide(connection: Connection, wanted: Decision, hub: str) -> dict[str, Any]
     done = [case for case in cases if "." not in case.outcome]
     _ACTS[wanted.decision](connection, wanted, done, hub)
     _record(connection, wanted, done, batch, at)
+    if wanted.decision != "admit":
+        for feed_id in sorted({case.row.feed_id for case in done}):
+            ramp.refused(connection, feed_id, digests.state(connection, f"feed:{feed_id}")[0])
     if done:
         reasons = " ".join(wanted.reasons)
         note(connection, Act.VERDICT, f"verdict:{batch}", decision=wanted.decision, records=len(done), reasons=reasons)
@@ -133,7 +136,9 @@ def _refused(item: Item, row: Any, kind: str) -> Case:
 
 
 def _admission(wanted: Decision, item: Item, kept: Any, was: dict[str, Any], level: str) -> Case:
-    """Of two people the narrower visibility counts: nobody raises it alone."""
+    """Of two people the narrower visibility counts: nobody raises it alone. The ramp lets in what lies beyond it."""
+    if kept.state == ramp.RAMP:
+        return _refused(item, kept, "admission.not_waiting")
     visibility = wanted.visibility or kept.visibility
     if kept.people > 1:
         if kept.first_by is None:

@@ -92,7 +92,7 @@ def drop_policy(connection: Tx, platform: str = "*", kind: str = "*") -> Respons
 
 @router.get("/queue", dependencies=[_DECIDES])
 def show_queue(
-    connection: Reading, config: Config, state: Annotated[str, Query(pattern="^(waiting|narrow|rejected|withdrawn)$")] = "waiting",
+    connection: Reading, config: Config, state: Annotated[str, Query(pattern="^(waiting|narrow|rejected|withdrawn|ramp)$")] = "waiting",
     platform: str = "", feed: int | None = None, rule: Annotated[str, Query(max_length=100)] = "", cursor: str = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:  # fmt: skip

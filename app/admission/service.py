@@ -1,7 +1,7 @@
 """The gate between a page and the catalogue: what is admitted goes on, the rest is kept back as candidates.
 
 Called inside the page's transaction. Where no policy asks for a person and nothing is kept back, the page goes straight
-on: two small reads. A source can take back what waits, never what was decided.
+on: three small reads. A source can take back what waits, never what was decided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
+from app.admission import ramp
 from app.admission.policy import Policies, Policy, policies
+from app.admission.ramp import RAMP, Step
 from app.admission.tables import candidate
 from app.catalogue import originals, queries, service
 from app.catalogue.service import Arrival, Origin, Outcome
@@ -22,6 +24,9 @@ from app.protocol.words import platform_of
 
 PUBLIC, WAITING, REJECTED, WITHDRAWN, NARROW = "public", "waiting", "rejected", "withdrawn", "narrow"
 DECIDED = (REJECTED, WITHDRAWN)
+UNDECIDED = (WAITING, NARROW, RAMP)
+BEYOND = "admission.ramp"
+"""The cause of what lies beyond its feed's step; before those that wait for a reviewer behind it."""
 _FIRST = select(candidate.c.id).limit(1)
 COLUMNS = tuple(column.name for column in candidate.c)
 
@@ -31,6 +36,14 @@ class Kept(NamedTuple):
 
     raws: Mapping[bytes, bytes]
     context: bytes
+
+
+class _Gate(NamedTuple):
+    """What a page is judged by: the policies, and how far new records of its feed are let in."""
+
+    chosen: Policies
+    step: Step | None
+    origin: Origin
 
 
 @dataclass(slots=True)
@@ -51,25 +64,24 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
     """
     if not arrivals:
         return Outcome()
-    chosen = Policies(policies(connection), level)
-    if chosen.open({platform_of(arrival.record.id) for arrival in arrivals}) and not any_kept(connection):
+    gate = _Gate(Policies(policies(connection), level), ramp.step(connection, origin.feed_id), origin)
+    everybody = gate.step is None and gate.chosen.open({platform_of(arrival.record.id) for arrival in arrivals})
+    if everybody and not any_kept(connection):
         outcome = service.apply(connection, arrivals, origin)
     else:
-        outcome = _through_the_gate(connection, chosen, arrivals, origin, kept)
+        outcome = _through_the_gate(connection, gate, arrivals, kept)
     originals.keep(connection, outcome.written, kept.raws, kept.context)
     return outcome
 
 
-def _through_the_gate(
-    connection: Connection, chosen: Policies, arrivals: Sequence[Arrival], origin: Origin, kept: Kept
-) -> Outcome:
+def _through_the_gate(connection: Connection, gate: _Gate, arrivals: Sequence[Arrival], kept: Kept) -> Outcome:
     latest, duplicate = service.newest(arrivals)
     ids = list(latest)
     waiting, live = _kept(connection, ids), queries.live_documents(connection, ids)
     split = _Split()
     for id, arrival in latest.items():
-        _judge(split, chosen, arrival, origin, waiting.get(id), live.get(id))
-    outcome = service.apply(connection, split.admitted, origin)
+        _judge(split, gate, arrival, waiting.get(id), live.get(id))
+    outcome = service.apply(connection, split.admitted, gate.origin)
     outcome.duplicate += duplicate
     outcome.held = len(split.rows)
     outcome.unchanged += len(split.repeated)
@@ -80,7 +92,7 @@ def _through_the_gate(
     return outcome
 
 
-def _judge(split: _Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any) -> None:
+def _judge(split: _Split, gate: _Gate, arrival: Arrival, held: Any, live: Any) -> None:
     """One arrival against what is kept back and what is live under its id."""
     record = arrival.record
     if held is not None and held.native and arrival.version is not None and arrival.version <= held.version:
@@ -95,14 +107,17 @@ def _judge(split: _Split, chosen: Policies, arrival: Arrival, origin: Origin, he
         split.repeated.append({"key": record.id, "source": arrival.source_hash, "told": arrival.stamp})
         return
     content = restore(record.document)
-    policy = chosen.of(platform_of(record.id), content)
+    policy = gate.chosen.of(platform_of(record.id), content)
     matter = policy.matter(content)
     if held is not None and policy.matter(restore(bytes(held.document))) == matter:
-        split.rows.append(_row(arrival, origin, policy, matter, orjson.loads(held.causes)) | _standing(held))
+        split.rows.append(_row(gate, arrival, policy, matter, orjson.loads(held.causes)) | _standing(held))
         return
-    causes = _causes(chosen, policy, arrival, matter, held, live)
+    causes = _causes(gate.chosen, policy, arrival, matter, held, live)
+    if live is None and gate.step is not None and not gate.step.lets(record.id):
+        split.rows.append(_row(gate, arrival, policy, matter, [BEYOND, *causes]) | {"state": RAMP})
+        return
     if causes:
-        split.rows.append(_row(arrival, origin, policy, matter, causes))
+        split.rows.append(_row(gate, arrival, policy, matter, causes))
         return
     split.admitted.append(arrival)
     if held is not None:
@@ -119,8 +134,8 @@ def _causes(chosen: Policies, policy: Policy, arrival: Arrival, matter: str, hel
     return causes
 
 
-def _row(arrival: Arrival, origin: Origin, policy: Policy, matter: str, causes: list[str]) -> dict[str, Any]:
-    record = arrival.record
+def _row(gate: _Gate, arrival: Arrival, policy: Policy, matter: str, causes: list[str]) -> dict[str, Any]:
+    record, origin = arrival.record, gate.origin
     return {
         "id": record.id, "platform": platform_of(record.id), "feed_id": origin.feed_id, "run_id": origin.run_id,
         "province": origin.province, "native": int(origin.native), "version": arrival.version, "hash": record.hash,
@@ -128,6 +143,7 @@ def _row(arrival: Arrival, origin: Origin, policy: Policy, matter: str, causes: 
         "flags": record.flags, "document": record.document, "causes": orjson.dumps(causes).decode(), "state": WAITING,
         "people": policy.people, "visibility": policy.visibility, "audits": " ".join(policy.audits),
         "came_at": 0, "first_by": None, "claimed_by": None, "claimed_until": 0,
+        "draw": gate.step.draw(record.id) if gate.step is not None else 0,
     }  # fmt: skip
 
 
@@ -181,8 +197,19 @@ def heads(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
 def gone(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
     """The source has deleted these: what of them waits is dropped, what was decided stays decided."""
     if ids and any_kept(connection):
-        mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_((WAITING, NARROW)))
+        mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_(UNDECIDED))
         connection.execute(delete(candidate).where(*mine, among(connection, candidate.c.id, ids)))
+
+
+def refused() -> Select[Any]:
+    """Ids of what people have refused or withdrawn: it comes back by their word alone."""
+    return select(candidate.c.id).where(candidate.c.state.in_(DECIDED))
+
+
+def dropped(connection: Connection, feed_id: int) -> None:
+    """The feed's member has left: the same for all that waits."""
+    mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_(UNDECIDED))
+    connection.execute(delete(candidate).where(*mine))
 
 
 def absent(connection: Connection, feed_id: int, parts: frozenset[str]) -> None:
@@ -190,5 +217,5 @@ def absent(connection: Connection, feed_id: int, parts: frozenset[str]) -> None:
     seen = select(sighting.c.id).where(
         sighting.c.feed_id == feed_id, sighting.c.id == candidate.c.id, sighting.c.part.in_(list(parts))
     )
-    mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_((WAITING, NARROW)))
+    mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_(UNDECIDED))
     connection.execute(delete(candidate).where(*mine, ~seen.exists()))

@@ -49,10 +49,35 @@ candidate = Table(
     Column("first_by", String(200)),
     Column("claimed_by", String(200)),
     Column("claimed_until", BigInteger, nullable=False),
+    Column("draw", SmallInteger, nullable=False),
     Index("candidate_queue", "state", "came_at"),
-    Index("candidate_feed", "feed_id", "state"),
+    Index("candidate_feed", "feed_id", "state", "draw"),
     info={"tenant": True},
-    comment="the newest content of records that no public face may show; state public: admitted a moment ago",
+    comment="the newest content of records that no public face may show; state public: admitted a moment ago; "
+    "draw: where on its feed's ramp a record falls, 0 to 9999",
+)
+
+ramp = Table(
+    "ramp",
+    metadata,
+    Column("feed_id", Integer, primary_key=True),
+    Column("percent", SmallInteger, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("salt", String(32), nullable=False),
+    Column("hold_s", Integer, nullable=False),
+    Column("least", Integer, nullable=False),
+    Column("permille", SmallInteger, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("good_run", Integer),
+    Column("cause", String(16), nullable=False, default=""),
+    Column("bad", BigInteger, nullable=False, default=0),
+    Column("judged", BigInteger, nullable=False, default=0),
+    Column("bad_run", Integer),
+    Column("by", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    info={"tenant": True},
+    comment="feeds that go live by steps; hold_s, least, permille: agreed when the ramp began; since_at, good_run: of "
+    "this step; cause, bad, judged, bad_run: why it stopped",
 )
 
 verdict = Table(

@@ -40,6 +40,12 @@ def live_documents(connection: Connection, ids: Sequence[str]) -> dict[str, byte
     return {id: bytes(document) for id, document in connection.execute(query)}
 
 
+def live_of_feed(connection: Connection, feed_id: int, limit: int) -> list[str]:
+    """Ids of at most `limit` live records of a feed, by the index of a feed's records."""
+    query = select(record.c.id).where(record.c.feed_id == feed_id, record.c.live == 1).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
 def live_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     """Whole rows of those of these records that are live, by id."""
     query = select(record).where(among(connection, record.c.id, ids), record.c.live == 1)

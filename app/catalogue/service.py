@@ -198,10 +198,13 @@ def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collec
     return len(changes)
 
 
-def revive(connection: Connection, feed_id: int, by_run: int, run_id: int, since: int, limit: int) -> int:
+def revive(
+    connection: Connection, feed_id: int, by_run: int, run_id: int, since: int, limit: int, but: Select[Any]
+) -> int:
     """Tombstones that `by_run` made of a feed's records since a time, live again as they were: same content, new version
-    and position, in the name of `run_id`. At most `limit`; how many. Those that have changed since are not among them."""
-    query = select(record).where(*_buried_by(feed_id, by_run), record.c.modified_at > since)
+    and position, in the name of `run_id`. At most `limit`; how many. Those that have changed since are not among them,
+    nor those whose ids `but` selects."""
+    query = select(record).where(*_buried_by(feed_id, by_run), record.c.modified_at > since, record.c.id.not_in(but))
     changes = []
     for old in connection.execute(query.order_by(record.c.pk).limit(limit)):
         row = {name: old._mapping[name] for name in COLUMNS} | {"run_id": run_id, "version": old.version + 1, "live": 1}

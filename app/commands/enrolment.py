@@ -1,5 +1,6 @@
 """`hutong enrol`, `hutong notice`, `hutong choice`, `hutong grading`: who takes part, from the keyboard."""
 
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from app.deployment import engine
+from app.harvest import leaving
+from app.harvest.readiness import report
 from app.platforms import (
     applications,
     choices,
@@ -127,11 +130,11 @@ def enrol_withdraw(reference: str, reason: Reason = "") -> None:
 
 
 @enrol_app.command("approve")
-def enrol_approve(reference: str, reason: Reason = "", rests_on: Annotated[list[str] | None, typer.Option()] = None) -> None:  # fmt: skip
+def enrol_approve(reference: str, reason: Reason = "", rests_on: Annotated[list[str] | None, typer.Option()] = None, waive: Annotated[bool, typer.Option(help="end a trial that is not over; needs a reason")] = False) -> None:  # fmt: skip
     """One stage on; a step that takes two people is carried out by the second."""
     settings, database = opened()
     with database.write() as connection:
-        print(moves.approve(connection, reference, settings, reason, rests_on or []))
+        print(moves.approve(connection, reference, settings, report, reason, rests_on or [], waive))
 
 
 @enrol_app.command("refuse")
@@ -160,10 +163,12 @@ def enrol_resume(reference: str, reason: Reason = "") -> None:
 
 @enrol_app.command("retire")
 def enrol_retire(reference: str, reason: Reason = "", days: Days = None) -> None:
-    """End a membership; announced, with at least the grace period."""
+    """End a membership; announced, with at least the grace period. At its end the records of its feeds go."""
     settings, database = opened()
     with database.write() as connection:
         print(moves.retire(connection, reference, settings, reason, days))
+        code = queries.enrolment_of(connection, reference).code
+        print(f"{leaving.would_go(connection, code) if code else 0} live records go with it", file=sys.stderr)
 
 
 @enrol_app.command("keep")

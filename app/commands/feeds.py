@@ -1,5 +1,6 @@
 """`hutong feed`: what platforms offer."""
 
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,16 @@ import orjson
 import typer
 
 from app.access.keyring import keyring
+from app.admission import entering, ramp
 from app.admission.policy import level_of
+from app.deployment import engine
 from app.feeds import service as feeds
 from app.feeds import uploads
 from app.harvest import remap
 from app.harvest.discovery import configured, mapped, masked
-from app.protocol.errors import BadRequest
+from app.harvest.worker import harvest_now
+from app.protocol.errors import BadRequest, Conflict
+from app.protocol.words import Job
 from app.terminal import Json, document, opened, show, told
 
 commands, feed_app = typer.Typer(), typer.Typer()
@@ -100,6 +105,26 @@ def feed_resume(feed: str) -> None:
 def feed_retire(feed: str) -> None:
     """End a feed; its records stay until they are removed."""
     _move(feed, "retired")
+
+
+@feed_app.command("ramp")
+def feed_ramp(
+    feed: str, act: Annotated[str, typer.Argument(help="raise, lower, stop, resume, begin; without: show")] = "",
+    reason: Annotated[str, typer.Option(help="kept with the step; all but `raise` need one")] = "", as_json: Json = False,
+) -> None:  # fmt: skip
+    """How far a feed's new records are let in (1 %, 10 %, all); what a raised step lets in enters at once."""
+    settings, database = opened()
+    with database.write() as connection:
+        number = feeds.by_id(connection, feed)["id"]
+        if act:
+            entering.take(connection, number, act, reason, ramp.Terms(*settings.ramp_terms))
+        enters = bool(act) and entering.ready(connection, number)
+    if enters:
+        # A worker that harvests it now lets it in afterwards.
+        with closing(engine(settings, database)) as made, suppress(Conflict):
+            harvest_now(made, number, Job.RAMP, settings.lease_s)
+    with database.read() as connection:
+        told({"feed": number, **(ramp.found(connection, number) or {"state": "none"})}, as_json)
 
 
 def _move(feed: str, state: str, reason: str = "") -> None:

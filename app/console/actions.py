@@ -9,7 +9,7 @@ from app.access.door import principal_of, requires
 from app.access.scopes import Scope
 from app.console.form import Posted
 from app.console.page import Page, PageRoute
-from app.console.pages import feed_actions, held, mapping, platform_actions
+from app.console.pages import feed_actions, held, mapping, platform_actions, ramp
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import quarantine, runs, undo
@@ -56,9 +56,9 @@ def undo_run(request: Request, form: Posted, run_id: int) -> Response:
 
 
 @router.post("/platforms/{code}/do/{action}", dependencies=[requires(Scope.OPS_WRITE)])
-def act_on_platform(connection: Tx, form: Posted, code: str, action: str) -> Response:
-    """Suspends a platform or lets it go on."""
-    platform_actions.act(connection, code, action, form)
+def act_on_platform(view: Page, connection: Tx, form: Posted, code: str, action: str) -> Response:
+    """Suspends a platform, lets it go on, or announces its end."""
+    platform_actions.act(connection, code, action, form, view.settings)
     return RedirectResponse(f"/platforms/{code}", 303)
 
 
@@ -77,6 +77,13 @@ def replay(bench: At, form: Posted) -> Response:
     asked = runs.Asked(bench.by, form.reason())
     done = quarantine.replay(bench.database, bench.feed, form.one("rule") or None, bench.rules, asked, bench.level)
     return RedirectResponse(f"/runs/{done['run']}", 303)
+
+
+@router.post("/feeds/{feed_id}/ramp", dependencies=[requires(Scope.FEEDS_MANAGE)])
+def move_ramp(view: Page, connection: Tx, form: Posted, feed_id: int) -> Response:
+    """Raises, lowers, stops or resumes a feed's ramp; back to the feed."""
+    ramp.act(connection, view.settings, feed_id, form)
+    return RedirectResponse(f"/feeds/{feed_id}#ramp", 303)
 
 
 @router.post("/feeds/{feed_id}/do/{action}", dependencies=[requires(Scope.FEEDS_MANAGE)])

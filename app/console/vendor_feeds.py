@@ -11,12 +11,12 @@ from app.access.multipart import Sent
 from app.access.scopes import Scope
 from app.console.form import Form, Posted
 from app.console.page import Page, PageRoute, told
-from app.console.pages import new_feed, own_feed
+from app.console.pages import new_feed, own_feed, ramp
 from app.console.vendor import NO_FILE, Reference, again
 from app.harvest import attach, look
 from app.platforms import queries
 from app.protocol.errors import HutongError, NotFound
-from app.web import Reading, database
+from app.web import Reading, Tx, database
 
 router = APIRouter(prefix="/vendor/{reference}/feeds", route_class=PageRoute, include_in_schema=False)
 CHECKED: Final = 200
@@ -84,6 +84,13 @@ def move_feed(view: Page, form: Posted, reference: Reference, feed_id: int) -> R
         with database(view.request).read() as connection:
             return view.page("own_feed.html", own_feed.page(connection, reference, feed_id, form, error), told(error))
     return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}", 303)
+
+
+@router.post("/{feed_id}/ramp", dependencies=[_FEEDS])
+def move_ramp(view: Page, connection: Tx, form: Posted, reference: Reference, feed_id: int) -> Response:
+    """Raises, lowers, stops or resumes the ramp of one's own feed."""
+    ramp.act(connection, view.settings, feed_id, form)
+    return RedirectResponse(f"/vendor/{reference}/feeds/{feed_id}#ramp", 303)
 
 
 @router.post("/{feed_id}/validate", dependencies=[_FEEDS])

@@ -15,21 +15,24 @@ from app.db import insert_missing, now
 from app.feeds.tables import feed, host
 from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
+from app.protocol.words import Job
 
 HOST_LIMIT = 2  # feeds of one host harvested at the same time
 FAILURES, REST_S = 4, 60  # requests without an answer, and for how long their host is left alone then
+ADMITTED, LEFT = "active", "retired"  # states of a platform: its feeds are harvested; its records are taken out
 LONGEST_US = 86_400_000_000
 """No lease is given and no host asks to wait for longer than a day: what lies further ahead was written by a clock
 that has been set back since."""
 
 
 class Lease(NamedTuple):
-    """The right to write for a feed, until `fence` moves on."""
+    """The right to write for a feed, until `fence` moves on, or its platform is not in the state `under` any more."""
 
     feed_id: int
     owner: str
     fence: int
     seconds: int
+    under: str = ADMITTED
 
 
 def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
@@ -47,20 +50,31 @@ def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
     query = (
         select(feed.c.id)
         .join(platform, platform.c.code == feed.c.platform)
-        .where(feed.c.state == "active", platform.c.state == "active", due, _free(at))
+        .where(feed.c.state == "active", platform.c.state == ADMITTED, due, _free(at))
         .where(feed.c.host.not_in(busy), feed.c.host.not_in(parked))
         .order_by(feed.c.next_at)
         .limit(1)
     )
     found = connection.execute(query).scalar()
-    return claim(connection, found, owner, seconds) if found is not None else None
+    if found is not None:
+        return claim(connection, found, owner, seconds)
+    found = connection.execute(_LEAVING.where(_free(at))).scalar()
+    return claim(connection, found, owner, seconds, LEFT) if found is not None else None
+
+
+_LEAVING = (
+    select(feed.c.id)
+    .join(platform, platform.c.code == feed.c.platform)
+    .where(feed.c.wanted == Job.RETIRE, platform.c.state == LEFT)
+    .limit(1)
+)
 
 
 def _free(at: int) -> ColumnElement[bool]:
     return or_(feed.c.lease_until <= at, feed.c.lease_until > at + LONGEST_US)
 
 
-def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lease | None:
+def claim(connection: Connection, feed_id: int, owner: str, seconds: int, under: str = ADMITTED) -> Lease | None:
     """The lease of this feed, or None when somebody holds it."""
     at = now(connection)
     statement = (
@@ -72,7 +86,7 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int) -> Lea
         .returning(feed.c.fence)
     )
     fence = connection.execute(statement).scalar()
-    return None if fence is None else Lease(feed_id, owner, fence, seconds)
+    return None if fence is None else Lease(feed_id, owner, fence, seconds, under)
 
 
 def hold(connection: Connection, lease: Lease, **values: Any) -> None:
@@ -80,16 +94,16 @@ def hold(connection: Connection, lease: Lease, **values: Any) -> None:
     until = now(connection) + lease.seconds * 1_000_000
     # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
     mine = update(feed).where(
-        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner, open_to_harvest()
+        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner, _stands(lease.under)
     )
     if connection.execute(mine.values(lease_until=until, **values)).rowcount != 1:
         raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker, or its platform may not be harvested")
 
 
-def open_to_harvest() -> ColumnElement[bool]:
-    """The feed's platform is admitted (in trial or online) and not suspended."""
-    state = select(platform.c.state).where(platform.c.code == feed.c.platform).correlate(feed).scalar_subquery()
-    return state == "active"
+def _stands(state: str) -> ColumnElement[bool]:
+    """The feed's platform is in this state: admitted (in trial or online) and not suspended, or retired."""
+    found = select(platform.c.state).where(platform.c.code == feed.c.platform).correlate(feed).scalar_subquery()
+    return found == state
 
 
 def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: float | None = None) -> None:
@@ -126,6 +140,12 @@ def give_back(connection: Connection, lease: Lease) -> None:
     """Ends the lease and leaves the feed's next time as it is: the source was not asked."""
     hold(connection, lease, lease_owner=None)
     connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(lease_until=0))
+
+
+def not_asked(connection: Connection, lease: Lease) -> None:
+    """After work of the hub's own that was begun at once: the source's turn comes when it would have come."""
+    turn = func.coalesce(feed.c.succeeded_at + cast(feed.c.every_s, BigInteger) * 1_000_000, 0)
+    connection.execute(update(feed).where(feed.c.id == lease.feed_id).values(next_at=turn))
 
 
 def park(connection: Connection, name: str, wait_s: float) -> None:

@@ -126,6 +126,15 @@ def ask(connection: Connection, feed_id: int, job: str, why: str = "") -> None:
     note(connection, Act.FEED_ASKED, owner(feed_id), job=job, why=why)
 
 
+def want(connection: Connection, feed_id: int, job: str, why: str = "", anyway: bool = False) -> None:
+    """Lets the next free worker do this work of the hub's own on a feed; what somebody asked for before goes first,
+    unless `anyway`."""
+    values = {"wanted": job, "wanted_by": acting(connection).said[:100], "wanted_why": why, "next_at": 0}
+    mine = update(feed).where(feed.c.id == feed_id)
+    free = mine if anyway else mine.where(feed.c.wanted.is_(None))
+    connection.execute(narrowed(free.values(values)))
+
+
 def answered(connection: Connection, feed_id: int, job: str) -> None:
     """The job that was asked for has ended; a later wish stays."""
     done = update(feed).where(feed.c.id == feed_id, feed.c.wanted == job)

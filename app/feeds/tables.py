@@ -34,6 +34,7 @@ feed = Table(
     Column("succeeded_at", BigInteger),
     UniqueConstraint("platform", "key"),
     Index("feed_due", "state", "next_at"),
+    Index("feed_wanted", "wanted"),
     info={"tenant": True},
 )
 

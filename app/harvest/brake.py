@@ -146,6 +146,14 @@ def reject(connection: Connection, held_id: int, why: str = "") -> int:
     return int(row.count)
 
 
+def dismiss(connection: Connection, feed_id: int) -> None:
+    """The feed's member has left and its records with it: nothing is left to decide on."""
+    waits = select(held).where(held.c.feed_id == feed_id, held.c.state == "pending")
+    for row in connection.execute(waits).all():
+        _decide(connection, row, "approved", 0, "the member has left")
+    connection.execute(delete(removal).where(removal.c.feed_id == feed_id))
+
+
 def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, state: str, why: str) -> int:
     """Removes the held records, or of them the chosen ones, that are still as they were when they were held."""
     items = connection.execute(

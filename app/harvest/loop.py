@@ -12,7 +12,7 @@ from app.access import secrets
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.feeds.service import owner
-from app.harvest import brake, freshness, quarantine, runs
+from app.harvest import brake, freshness, quarantine, ramping, runs
 from app.harvest.discovery import unmasked
 from app.harvest.pages import Engine, Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
@@ -97,4 +97,6 @@ def _finish(run: Run, job: str, error: HutongError | None) -> dict[str, Any]:
         freshness.measure(connection, run.run_id)
         leases.release(connection, run.lease, succeeded=error is None)
         service.answered(connection, run.lease.feed_id, job)
-        return runs.by_id(connection, run.run_id)
+        found = runs.by_id(connection, run.run_id)
+        ramping.judge(connection, found, error)
+        return found

@@ -49,7 +49,9 @@ def listed(
 
 def before(connection: Connection, feed_id: int, run_id: int) -> dict[str, Any] | None:
     """The feed's ended run before this one that asked its source."""
-    query = select(run).where(run.c.feed_id == feed_id, run.c.id < run_id, run.c.job.not_in((Job.REPLAY, Job.UNDO)))
+    query = select(run).where(
+        run.c.feed_id == feed_id, run.c.id < run_id, run.c.job.not_in((Job.REPLAY, Job.UNDO, Job.RAMP, Job.RETIRE))
+    )
     query = mine(connection, query.order_by(desc(run.c.id)).limit(1), run.c.feed_id)
     row = connection.execute(query).first()
     return report(row) if row is not None else None

@@ -40,7 +40,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         if outcome.created:
-            _bound(connection, run)
+            bounded(connection, run.feed["platform"], run.engine.quotas.records)
         refused = _refused(step, batch, outcome)
         _quarantine(connection, run, step, refused)
         deleted = _deleted(connection, run, step)
@@ -56,9 +56,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     return counts
 
 
-def _bound(connection: Connection, run: Run) -> None:
-    """Raises QuotaFull when the platform now has more live records than it may; the page is not stored then."""
-    quota, platform = run.engine.quotas.records, run.feed["platform"]
+def bounded(connection: Connection, platform: str, quota: int) -> None:
+    """Raises QuotaFull when the platform now has more live records than it may; what was written is not stored then."""
     own = select(feed.c.id).where(feed.c.platform == platform)
     live = sum(digests.state(connection, f"feed:{number}")[0] for number in connection.execute(own).scalars())
     if live > quota:

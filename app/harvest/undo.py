@@ -1,21 +1,23 @@
 """Takes removals back that a run carried out, at its end or by a person's decision: the records return as they were.
 
 Each in a new version and at a new position, because readers were told that it is gone. A run of its own, so that the
-records' history says what brought them back; killed in the middle it is simply asked for again.
+records' history says what brought them back; killed in the middle it is simply asked for again. What a reviewer has
+refused or withdrawn meanwhile stays out.
 """
 
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting
+from app.admission import service as admission
 from app.catalogue import originals, service
 from app.db import Database, now
 from app.feeds import leases
 from app.feeds import service as feeds
-from app.feeds.leases import Lease
-from app.harvest import queries, runs
+from app.harvest import batches, queries, runs
 from app.harvest.discovery import kinds
 from app.harvest.tables import held
 from app.harvest.worker import heartbeat, owner
@@ -24,7 +26,6 @@ from app.protocol.errors import Conflict, NotFound
 from app.protocol.words import Job
 
 DAYS: Final = originals.DAYS
-BATCH: Final = 500
 UNDONE: Final = "undone"
 
 
@@ -50,15 +51,14 @@ def undo(database: Database, run_id: int, asked: runs.Asked = runs.NOBODY, lease
     database = database.acting(who.widened())
     with database.write() as connection:
         feed = feeds.by_id(connection, done["feed"])
-        _allowed(connection, feed, run_id)
-        lease = leases.claim(connection, feed["id"], owner(), lease_s)
+        under = _allowed(connection, feed, done)
+        lease = leases.claim(connection, feed["id"], owner(), lease_s, under)
         if lease is None:
             raise Conflict(f"feed {feed['id']} is being harvested by {feed['lease_owner']}; try again after its run")
         number = runs.begin(connection, feed["id"], Job.UNDO, asked)
+    batch = partial(_batch, feed_id=feed["id"], run_id=run_id, number=number, why=asked.why)
     with heartbeat(database, lease):
-        while _batch(database, lease, run_id, number, asked.why):
-            pass
-        return _finish(database, lease, run_id, number)
+        return batches.carry_out(database, lease, number, batch, partial(_undone, run_id=run_id))
 
 
 def of_held(connection: Connection, held_id: int) -> int:
@@ -75,35 +75,33 @@ def possible(connection: Connection, feed: dict[str, Any], run_id: int) -> bool:
     return last is not None and last > now(connection) - originals.KEPT_US and not kinds()[feed["connector"]].native
 
 
-def _allowed(connection: Connection, feed: dict[str, Any], run_id: int) -> None:
+def _allowed(connection: Connection, feed: dict[str, Any], done: dict[str, Any]) -> str:
+    """The platform's state under which the records come back: those of a member that has left, though it has left."""
+    run_id = done["run"]
     if kinds()[feed["connector"]].native:
         raise Native(f"the records of feed {feed['id']} are their origin's own (IX/1): only it can bring them back")
-    if (state := platforms.by_code(connection, feed["platform"])["state"]) != "active":
+    state = str(platforms.by_code(connection, feed["platform"])["state"])
+    if state != leases.ADMITTED and (state, done["job"]) != (leases.LEFT, Job.RETIRE):
         raise Conflict(f"platform {feed['platform']} is {state}; only records of those in trial or online come back")
     last = service.buried(connection, feed["id"], run_id)
     if last is None:
         raise NotFound(f"run {run_id} has removed nothing that could come back: no record, or all have changed since")
     if last <= now(connection) - originals.KEPT_US:
         raise TooLate(f"the removals of run {run_id} are more than {DAYS} days old: harvest the feed in full instead")
+    return state
 
 
-def _batch(database: Database, lease: Lease, run_id: int, number: int, why: str) -> int:
-    """One transaction: at most BATCH records with their counts and its row of the audit chain; how many came back."""
-    with database.write() as connection:
-        leases.hold(connection, lease)
-        since = now(connection) - originals.KEPT_US
-        back = service.revive(connection, lease.feed_id, run_id, number, since, BATCH)
-        if back:
-            runs.count(connection, number, changed=back, pages=1)
-            said: dict[str, Any] = {"by_run": number, "records": back, "why": why}
-            note(connection, Act.RETURNED, f"run:{run_id}", feed=feeds.owner(lease.feed_id), **said)
+def _batch(connection: Connection, feed_id: int, run_id: int, number: int, why: str) -> int:
+    """One transaction: a batch of records with their counts and its row of the audit chain; how many came back."""
+    since = now(connection) - originals.KEPT_US
+    back = service.revive(connection, feed_id, run_id, number, since, batches.BATCH, admission.refused())
+    if back:
+        runs.count(connection, number, changed=back, pages=1)
+        said: dict[str, Any] = {"by_run": number, "records": back, "why": why}
+        note(connection, Act.RETURNED, f"run:{run_id}", feed=feeds.owner(feed_id), **said)
     return back
 
 
-def _finish(database: Database, lease: Lease, run_id: int, number: int) -> dict[str, Any]:
-    with database.write() as connection:
-        leases.give_back(connection, lease)
-        decided = update(held).where(held.c.run_id == run_id, held.c.state.in_(("approved", "split")))
-        connection.execute(decided.values(state=UNDONE))
-        runs.end(connection, number, None)
-        return runs.by_id(connection, number)
+def _undone(connection: Connection, run_id: int) -> None:
+    decided = update(held).where(held.c.run_id == run_id, held.c.state.in_(("approved", "split")))
+    connection.execute(decided.values(state=UNDONE))

@@ -6,13 +6,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from app.db import Database, why
 from app.feeds import leases, service
 from app.feeds.leases import Lease
+from app.harvest import leaving, ramping
 from app.harvest.loop import Engine, harvest
 from app.harvest.runs import NOBODY, Asked
 from app.platforms import service as platforms
@@ -109,7 +110,7 @@ class Worker:
                 self._hand_over(lease)
                 return False
             with heartbeat(self.engine.database, lease):
-                report = harvest(self.engine, lease, feed, *_wish(feed))
+                report = perform(self.engine, lease, feed, *_wish(feed))
         finally:
             del self._held[name]
         if self.on_report:
@@ -122,6 +123,15 @@ class Worker:
                 leases.hand_over(connection, lease)
         except Unavailable as failure:
             log.warning("harvest.not_handed_over", feed=lease.feed_id, error=why(failure))
+
+
+_OWN: Final = {Job.RAMP: ramping.let_in, Job.RETIRE: leaving.leave}
+"""Work of the hub's own, for which the source is not asked."""
+
+
+def perform(engine: Engine, lease: Lease, feed: dict[str, Any], job: str, asked: Asked) -> dict[str, Any]:
+    """Does a job of a feed under its lease; its run's report."""
+    return _OWN.get(Job(job), harvest)(engine, lease, feed, job, asked)
 
 
 def _wish(feed: dict[str, Any]) -> tuple[str, Asked]:
@@ -166,4 +176,4 @@ def harvest_now(engine: Engine, reference: int | str, job: str, lease_s: int = 6
             raise Conflict(f"feed {reference} is being harvested by {feed['lease_owner']}")
         feed = service.by_id(connection, feed["id"])
     with heartbeat(engine.database, lease):
-        return harvest(engine, lease, feed, job, Asked("hutong"))
+        return perform(engine, lease, feed, job, Asked("hutong"))

@@ -28,6 +28,7 @@ class Rule(StrEnum):
     WORKER = "worker"
     DISK = "disk"
     EXPIRY = "expiry"
+    RAMP = "ramp"
 
 
 class Severity(StrEnum):
@@ -42,7 +43,7 @@ SEVERITY: Final = {
     Rule.FAILING: Severity.CRITICAL, Rule.NETWORK: Severity.CRITICAL, Rule.WORKER: Severity.CRITICAL,
     Rule.DISK: Severity.CRITICAL, Rule.LATE: Severity.WARNING, Rule.REFUSED: Severity.WARNING,
     Rule.BUDGET: Severity.WARNING, Rule.BACKLOG: Severity.WARNING, Rule.HELD: Severity.DECISION,
-    Rule.EXPIRY: Severity.WARNING,
+    Rule.EXPIRY: Severity.WARNING, Rule.RAMP: Severity.DECISION,
 }  # fmt: skip
 WORKER_MISSING_S: Final = 300
 BACKLOG_S: Final = 900
@@ -59,7 +60,8 @@ _CONNECTION: Final = frozenset({"peer.unavailable", "peer.throttled", "net.unrea
 
 
 class Seen(NamedTuple):
-    """A feed as the rules see it: where it is, its word, why it stands so, what it refused lately."""
+    """A feed as the rules see it: where it is, its word, why it stands so, what it refused lately, why its ramp is
+    stopped."""
 
     feed: int
     name: str
@@ -72,6 +74,7 @@ class Seen(NamedTuple):
     seen: int = 0
     rejected: int = 0
     burnt: str = ""
+    halt: str = ""
 
 
 class Hub(NamedTuple):
@@ -203,6 +206,8 @@ def _of_feed(one: Seen, covered: set[int]) -> Iterable[Cause]:
     """What concerns one feed alone. A budget that goes because of what is told already is not told again."""
     if one.held:
         yield Cause(f"held:{one.feed}", Rule.HELD, SOURCE, f"{one.name}: {one.held}", (one.feed,))
+    if one.halt:
+        yield Cause(f"ramp:{one.feed}", Rule.RAMP, SOURCE, f"{one.name}: {one.halt}", (one.feed,))
     if one.rejected >= REFUSED_LEAST and one.rejected > REFUSED_SHARE * one.seen:
         detail = f"{one.name}: {one.rejected} of {one.seen} records refused since yesterday"
         yield Cause(f"refused:{one.feed}", Rule.REFUSED, SOURCE, detail, (one.feed,))

@@ -1,9 +1,10 @@
 """What the rules look at, read in a handful of grouped queries: 3,500 feeds are a moment (benchmarks/monitor.py)."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
+from app.admission import ramp
 from app.db import now
 from app.disk import Disk
 from app.feeds.tables import feed, host
@@ -14,6 +15,11 @@ from app.monitor import objectives, status
 from app.monitor.causes import REFUSED_LEAST, Hub, Seen
 from app.monitor.objectives import Objective, Standing
 from app.protocol.errors import PeerThrottled
+
+_HALTS: Final = {
+    ramp.REFUSED: "{2} of {3} records refused", ramp.VERDICTS: "reviewers refused {2} of {3} records",
+    ramp.SHAPE: "the source sends another shape", ramp.OPERATOR: "by the operator", ramp.MEMBER: "by its platform",
+}  # fmt: skip
 
 
 def feeds(connection: Connection) -> list[Seen]:
@@ -39,8 +45,11 @@ def _seen(one: status.Standing, at_host: str, parked: bool, refused: Any, burnt:
     if kind is None and parked:  # a run that waits for its platform is still open and carries no error
         kind, error = PeerThrottled.kind, "asked to wait (Retry-After)"
     held = f"would remove {one.held_count} of {one.held_live} live records" if one.held else ""
+    halt = f"ramp stopped at {one.halt.percent} %: {_HALTS[one.halt.cause].format(*one.halt)}" if one.halt else ""
     seen, rejected = (refused.seen, refused.rejected) if refused else (0, 0)
-    return Seen(one.feed, one.name, one.platform, at_host, one.state, kind, error[:300], held, seen, rejected, burnt)
+    return Seen(
+        one.feed, one.name, one.platform, at_host, one.state, kind, error[:300], held, seen, rejected, burnt, halt
+    )
 
 
 def _refused(connection: Connection, at: int) -> dict[int, Any]:

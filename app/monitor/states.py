@@ -37,7 +37,7 @@ class Observation(NamedTuple):
 
     `since_success_s` counts from the last success (None: there was none), `age_s` from the registration.
     `last_failed` is about the latest run, `failures` counts those in a row; `retries` says that the error of the
-    latest run passes by itself. `running`: a worker holds the lease; `open_run`: a run waits for its continuation.
+    latest run passes by itself. `pending`: removals, or a ramp that stopped, wait for a person. `running`: a worker holds the lease; `open_run`: a run waits for its continuation.
     """
 
     every_s: int

@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from app.admission.ramp import STOPPED
+from app.admission.tables import ramp
 from app.catalogue.queries import head, position_until, tallies
 from app.db import now
 from app.feeds.service import mine
@@ -24,6 +26,15 @@ from app.protocol.words import RunStatus
 
 DAY_US: Final = 86_400_000_000
 _PASSING: Final = frozenset({PeerUnavailable.kind, PeerUnreachable.kind, PeerThrottled.kind})
+
+
+class Halt(NamedTuple):
+    """A ramp that is stopped: at which step, why, and of how many records how many were refused."""
+
+    percent: int
+    cause: str
+    bad: int
+    judged: int
 
 
 class Standing(NamedTuple):
@@ -49,6 +60,7 @@ class Standing(NamedTuple):
     held: int | None
     held_count: int
     held_live: int
+    halt: Halt | None = None
 
 
 class Group(NamedTuple):
@@ -67,9 +79,9 @@ def standings(connection: Connection, platform_code: str | None = None) -> list[
     query = select(*_FEED).join(platform, platform.c.code == feed.c.platform).where(feed.c.state != "retired")
     if platform_code is not None:
         query = query.where(feed.c.platform == platform_code)
-    last, pending = _last_runs(connection, platform_code), _pending(connection)
+    last, pending, halts = _last_runs(connection, platform_code), _pending(connection), _halts(connection)
     rows = connection.execute(mine(connection, query)).all()
-    found = [_standing(row, last.get(row[0]), pending.get(row[0]), at) for row in rows]
+    found = [_standing(row, last.get(row[0]), pending.get(row[0]), halts.get(row[0]), at) for row in rows]
     return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
 
 
@@ -99,7 +111,14 @@ def _pending(connection: Connection) -> dict[int, Any]:
     return found
 
 
-def _standing(row: Any, last: Any, waits: Any, at: int) -> Standing:
+def _halts(connection: Connection) -> dict[int, Halt]:
+    """The ramps that are stopped, by feed."""
+    query = select(ramp.c.feed_id, ramp.c.percent, ramp.c.cause, ramp.c.bad, ramp.c.judged)
+    rows = connection.execute(mine(connection, query.where(ramp.c.state == STOPPED), ramp.c.feed_id))
+    return {row.feed_id: Halt(row.percent, row.cause, row.bad, row.judged) for row in rows}
+
+
+def _standing(row: Any, last: Any, waits: Any, halt: Halt | None, at: int) -> Standing:
     # Taken apart at once: thirty look-ups by name are most of what a feed costs on a wall of thousands.
     (number, key, name, connector, code, every_s, own, next_at, lease_until, attempts, created_at, succeeded_at,
      platform_name, level, region, enrolled) = row  # fmt: skip
@@ -112,7 +131,7 @@ def _standing(row: Any, last: Any, waits: Any, at: int) -> Standing:
             (at - created_at) // 1_000_000,
             lag,
             active=own == "active" and enrolled == "active",
-            pending=held_id is not None,
+            pending=held_id is not None or halt is not None,
             running=lease_until > at,
             open_run=run_status == RunStatus.RUNNING,
             ever_ran=run_id is not None,
@@ -124,6 +143,7 @@ def _standing(row: Any, last: Any, waits: Any, at: int) -> Standing:
     return Standing(
         number, key, name, connector, code, platform_name, level, province_of(region), word, lag, every_s,
         max(0, (next_at - at) // 1_000_000), attempts, run_id, run_status, error_kind, error, held_id, held_count, held_live,
+        halt,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ RULES: Final[dict[str, tuple[str, str]]] = {
     Rule.WORKER: ("没有工作进程", "no worker"),
     Rule.DISK: ("磁盘空间不足", "disk space"),
     Rule.EXPIRY: ("密钥即将到期", "a key ends soon"),
+    Rule.RAMP: ("放量已停止", "a ramp stopped"),
 }
 EVENTS: Final[dict[str, tuple[str, str]]] = {
     Event.OPENED: ("发生", "OPENED"),

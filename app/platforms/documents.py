@@ -1,6 +1,6 @@
 """What a move rests on: documents kept under DATA_DIR/documents by the SHA-256 of their bytes, never changed.
 
-The bytes are on the disk before a row names them. A `validation` report is the hub's own work: nobody uploads one.
+The bytes are on the disk before a row names them. Reports of BY_HUB are the hub's own work: nobody uploads one.
 """
 
 import os
@@ -21,7 +21,7 @@ from app.platforms.tables import document
 from app.protocol.errors import BadRequest, Conflict, NotFound
 
 KINDS: Final = ("licence", "agreement", "grading", "conformance", "report", "other")
-VALIDATION: Final = "validation"
+VALIDATION, TRIAL = BY_HUB = ("validation", "trial")
 BYTES: Final = 16 << 20
 MOST: Final = 200
 BYTES_UNPROVED: Final = 8 << 20
@@ -35,8 +35,10 @@ def keep(
 ) -> dict[str, Any]:
     """Keeps a document with an enrolment; its row. Raises BadRequest, Conflict when there are too many."""
     row = queries.enrolment_of(connection, reference)
-    if kind not in KINDS and not (by_hub and kind == VALIDATION):
-        raise BadRequest(f"kind: one of {', '.join(KINDS)}; validation reports are written by the hub itself")
+    if kind not in KINDS and not (by_hub and kind in BY_HUB):
+        raise BadRequest(
+            f"kind: one of {', '.join(KINDS)}; reports on validation and trial are written by the hub itself"
+        )
     if not content:
         raise BadRequest("the document is empty")
     _room(row, queries.documents(connection, row.id), len(content))

@@ -9,12 +9,13 @@ from app.access import keys, people
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
 from app.db import now
-from app.platforms import notices
+from app.platforms import notices, trials
 from app.platforms.history import evidence, write
 from app.platforms.once import unrivalled
 from app.platforms.queries import enrolment_of, steps
 from app.platforms.stages import APPROVED, DAY_US, HARVESTED, REFUSED, Stage, Verdict, after, named, reasoned, state_of
 from app.platforms.tables import enrolment, platform
+from app.platforms.trials import Gather
 from app.protocol.errors import BadRequest, Conflict, Forbidden
 from app.settings import Settings
 
@@ -22,21 +23,27 @@ _STOPPED = (Stage.SUSPENDED, Stage.RETIRED)
 
 
 def approve(
-    connection: Connection, reference: str, settings: Settings, reason: str = "", rests_on: Sequence[str] = ()
-) -> Stage:
+    connection: Connection, reference: str, settings: Settings, gather: Gather, reason: str = "",
+    rests_on: Sequence[str] = (), waive: bool = False,
+) -> Stage:  # fmt: skip
     """One stage on; where the setting asks for two people the first one's word is kept and the stage stays.
 
-    Raises Conflict (`enrol.stage`, `enrol.second_person`, `enrol.taken`), BadRequest (`enrol.incomplete`), Forbidden.
+    Out of the trial it rests on what the hub has gathered of it; `waive` lets what is missing pass, with a reason.
+    Raises Conflict (`enrol.stage`, `enrol.second_person`, `enrol.taken`, `enrol.not_ready`), BadRequest
+    (`enrol.incomplete`), Forbidden.
     """
-    row = enrolment_of(connection, reference)
+    row, given, found = enrolment_of(connection, reference), dict[str, Any](), list[str]()
     to = after(Stage(row.stage), APPROVED, "approved")
-    found = evidence(connection, row, to, rests_on)
+    if to == Stage.ONLINE:
+        report, given = trials.ended(connection, gather, settings.documents, row.code, reason, waive)
+        found = [report]
+    found = sorted({*found, *evidence(connection, row, to, rests_on)})
     if to == Stage.TRIAL:
         unrivalled(connection, row)
     if to in settings.enrol_two_people.split(",") and not _seconded(connection, row):
-        write(connection, row.id, row.code, Verdict.VOTED, row.stage, to, reason, found)
+        write(connection, row.id, row.code, Verdict.VOTED, row.stage, to, reason, found, given)
         return Stage(row.stage)
-    return go(connection, row, to, Verdict.MOVED, reason, found)
+    return go(connection, row, to, Verdict.MOVED, reason, found, given)
 
 
 def _seconded(connection: Connection, row: Any) -> bool:

@@ -149,9 +149,9 @@ def credential(connection: Tx, reference: str) -> Response:
 
 
 @router.post("/{reference}/approve", dependencies=[requires(Scope.OPS_WRITE)])
-def approve(connection: Tx, config: Config, reference: str, body: Approval) -> Response:
-    """One stage on; where two people are asked for, the first one's word is kept."""
-    moves.approve(connection, reference, config, body.reason, body.rests_on)
+def approve(request: Request, connection: Tx, config: Config, reference: str, body: Approval) -> Response:
+    """One stage on; where two people are asked for, the first one's word is kept. Online rests on how the trial went."""
+    moves.approve(connection, reference, config, request.app.state.trial, body.reason, body.rests_on, body.waive)
     return _standing(connection, reference)
 
 

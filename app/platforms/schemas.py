@@ -69,10 +69,12 @@ class Proof(Body):
 
 
 class Approval(Body):
-    """A step forward; `rests_on` names documents, without it the latest that the step asks for."""
+    """A step forward; `rests_on` names documents, without it the latest that the step asks for; `waive` ends a trial
+    that is not over, with a reason."""
 
     reason: str = Field(default="", max_length=2000)
     rests_on: list[Sha] = Field(default=[], max_length=20)
+    waive: bool = False
 
 
 class Refusal(Body):

@@ -37,6 +37,8 @@ class Job(StrEnum):
     COMPARE = "compare"
     REPLAY = "replay"
     UNDO = "undo"
+    RAMP = "ramp"
+    RETIRE = "retire"
 
 
 def record_id(platform: str, feed_key: str, identifier: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from app.access.door import principal_of, public, requires
 from app.access.scopes import Scope
+from app.admission import ramp
 from app.catalogue import queries, search
 from app.clock import iso
 from app.feeds import service as feeds
@@ -91,7 +92,9 @@ def add_feed(request: Request, connection: Tx, settings: Config, body: NewFeed) 
     config, hidden = masked(configured(body.connector, body.config))
     sealed = (request.app.state.gate.ring, hidden)
     asked = {**body.model_dump(), "config": config, "quota": settings.quota_feeds}
-    return json({"id": feeds.register(connection, **asked, sealed=sealed)}, 201)
+    made = feeds.register(connection, **asked, sealed=sealed)
+    ramp.submitted(connection, made, settings)
+    return json({"id": made}, 201)
 
 
 @router.get("/feeds/{feed_id}", dependencies=[requires(Scope.OPS_READ)])

@@ -107,7 +107,7 @@ call wang POST "$api/enrolments/$platform/approve" '{}'; want 409; told detail; 
 call li POST "$api/enrolments/$platform/approve" '{"reason":"同意试运行"}'; want 200
 [ "$(told stage)" = trial ] || die "two people were not enough"
 
-say "It gets its credential, its feed is harvested, and it uploads a file"
+say "It gets its credential, its feed is harvested and goes live by steps, and it uploads a file"
 call "$own" POST "$api/enrolments/$platform/credential"; want 201; key=$(told key); prefix=$(told prefix)
 records() { # wait until the platform has this many
   for _ in $(seq 600); do
@@ -117,10 +117,23 @@ records() { # wait until the platform has this many
   done
   die "only $(cat "$work/answer")"
 }
+live() { # FEED: 1 %, 10 %, all; each step is raised once it has seen a good run
+  for step in 10 100; do
+    for _ in $(seq 600); do
+      call "$key" POST "$api/feeds/$1/ramp" '{"act":"raise"}'
+      [ "$status" = 200 ] && break
+      [ "$(told kind)" = ramp.no_good_run ] || die "$(cat "$work/answer")"
+      sleep 0.1
+    done
+    want 200; echo "feed $1: $(told percent) %"
+  done
+}
+live "$feed"
 records 2
-call "$key" POST "$api/feeds" "{\"platform\":\"$platform\",\"name\":\"上传\",\"connector\":\"upload\",\"config\":{\"file\":{\"format\":\"ndjson\",\"id_paths\":[\"id\"]}},\"mapping\":$mapping}"; want 201
+call "$key" POST "$api/feeds" "{\"platform\":\"$platform\",\"name\":\"上传\",\"every_s\":1,\"connector\":\"upload\",\"config\":{\"file\":{\"format\":\"ndjson\",\"id_paths\":[\"id\"]}},\"mapping\":$mapping}"; want 201
 printf '{"id":"u1","title":"勾股定理","subject":"数学","stage":"初中","languages":["zh-CN"],"url":"https://%s/u1"}\n' "$DOMAIN" > "$work/upload.ndjson"
-curl -sS --noproxy '*' --fail -o /dev/null -H "Authorization: Bearer $key" --data-binary "@$work/upload.ndjson" "$api/feeds/$(told id)/files?name=upload.ndjson"
+curl -sS --noproxy '*' --fail -o /dev/null -H "Authorization: Bearer $key" --data-binary "@$work/upload.ndjson" "$api/feeds/$(told id | tee "$work/upload")/files?name=upload.ndjson"
+live "$(cat "$work/upload")"
 records 3; echo "3 records of $platform"
 
 say "A second vendor sees nothing of it"

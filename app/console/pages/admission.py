@@ -22,16 +22,16 @@ from app.settings import Settings
 
 Form = Mapping[str, Sequence[str]]
 ROWS: Final = 50
-STAGES: Final = ("waiting", "second", "narrow", "rejected", "withdrawn")
-RULES: Final = ("every", "sample", "flag", "visibility", "decided", "withdrawn")
+STAGES: Final = ("waiting", "second", "narrow", "rejected", "withdrawn", "ramp")
+RULES: Final = ("every", "sample", "flag", "visibility", "decided", "withdrawn", "ramp")
 
 
 class Narrowing(BaseModel):
     """What the queue can be narrowed by; `came` and `from_id` go on after a place."""
 
-    stage: Literal["waiting", "second", "narrow", "rejected", "withdrawn"] = "waiting"
+    stage: Literal["waiting", "second", "narrow", "rejected", "withdrawn", "ramp"] = "waiting"
     platform: str = Field(default="", max_length=16)
-    rule: Literal["", "every", "sample", "flag", "visibility", "decided", "withdrawn"] = ""
+    rule: Literal["", "every", "sample", "flag", "visibility", "decided", "withdrawn", "ramp"] = ""
     mine: str = Field(default="", max_length=3)
     came: int = Field(default=0, ge=0)
     from_id: str = Field(default="", max_length=600)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from app.console.form import Form
 from app.db import now
 from app.feeds import service as feeds
+from app.harvest.readiness import ready, report
 from app.platforms import moves, queries
 from app.platforms.stages import APPROVED, REFUSED, Stage
 from app.settings import Settings
@@ -40,6 +41,7 @@ def enrolment(connection: Connection, reference: str, settings: Settings, error:
     return {
         "one": row, "to": APPROVED.get(stage), "back": REFUSED.get(stage), "feeds": own, "error": error,
         "usual_s": queries.usual_s(connection, stage), "since_s": (now(connection) - row["moved_at"]) // 1_000_000,
+        "trial": ready(connection, row["code"]) if APPROVED.get(stage) is Stage.ONLINE else None,
         "two": APPROVED.get(stage) in settings.enrol_two_people.split(","),
     }  # fmt: skip
 
@@ -48,6 +50,6 @@ def decide(connection: Connection, reference: str, deed: str, form: Form, settin
     """One stage on, or back with a reason; on the documents that were ticked, else on the latest. Raises Conflict, BadRequest."""
     rests_on = form.all("rests_on")
     if deed == "approve":
-        moves.approve(connection, reference, settings, form.reason(), rests_on)
+        moves.approve(connection, reference, settings, report, form.reason(), rests_on, bool(form.one("waive")))
     else:
         moves.refuse(connection, reference, form.reason(), rests_on)

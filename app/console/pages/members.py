@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from app.access import keys
 from app.catalogue.queries import tallies
+from app.console.pages import ramp
 from app.console.pages.feed_actions import offers
 from app.db import now
 from app.feeds import leases
@@ -51,12 +52,14 @@ def feed(connection: Connection, feed_id: int) -> dict[str, Any]:
     if standing is None:
         raise NotFound(f"feed {feed_id} is retired")
     parked = leases.not_before(connection, found["host"])
+    records = tallies(connection, [f"feed={found['id']}"]).get(f"feed={found['id']}", 0)
     return {
         "feed": found,
         "one": standing,
         "kind": kinds()[found["connector"]],
         "config": public(found["config"] or {}),
-        "records": tallies(connection, [f"feed={found['id']}"]).get(f"feed={found['id']}", 0),
+        "records": records,
+        "ramp": ramp.shown(connection, found["id"], records),
         "parked_s": max(0, (parked - at) // 1_000_000),
         "leased_s": max(0, (found["lease_until"] - at) // 1_000_000),
         "cells": days.strip(connection, today, DAYS, [found["id"]]),

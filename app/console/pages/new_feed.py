@@ -12,6 +12,7 @@ from fastapi import Request
 from sqlalchemy import Connection
 
 from app.access.multipart import Part
+from app.admission import ramp
 from app.console import questions
 from app.console.form import Form
 from app.console.page import told
@@ -166,4 +167,5 @@ def register(connection: Connection, request: Request, settings: Settings, refer
         every_s=int(every) if every.isdecimal() and int(every) in EVERY else EVERY[1],
         sealed=(request.app.state.gate.ring, hidden), quota=settings.quota_feeds,
     )  # fmt: skip
+    ramp.submitted(connection, made, settings)
     return f"/vendor/{reference}/feeds/{made}" if kind == uploads.KIND else f"/vendor/{reference}"

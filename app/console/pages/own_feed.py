@@ -11,6 +11,7 @@ from app.catalogue import completeness
 from app.catalogue.queries import tallies
 from app.console import questions
 from app.console.form import Form
+from app.console.pages import ramp
 from app.console.pages.members import public
 from app.db import now
 from app.feeds import service as feeds
@@ -37,9 +38,10 @@ def page(
         raise NotFound(f"there is no feed {feed_id}")
     here = [one for one in status.standings(connection, row["code"]) if one.feed == feed["id"]]
     waiting = queue.waiting(connection, queue.Sought(feed=feed["id"]), limit=500)
+    records = tallies(connection, [f"feed={feed['id']}"]).get(f"feed={feed['id']}", 0)
     return {
         "one": row, "feed": feed, "standing": here[0] if here else None, "config": public(feed["config"] or {}),
-        "records": tallies(connection, [f"feed={feed['id']}"]).get(f"feed={feed['id']}", 0),
+        "records": records, "ramp": ramp.shown(connection, feed["id"], records),
         "waiting": len(waiting), "waiting_more": len(waiting) == 500,
         "runs": runs.runs(connection, feed["id"], RUNS), **_complete(connection, feed),
         "files": uploads.uploads(connection, feed["id"])[:5], "questions": questions.questions(feed["connector"], feed["config"] or {}, typed), "error": error, "faults": questions.faults(error),

@@ -8,6 +8,7 @@ from app.access import keys
 from app.catalogue.queries import tallies
 from app.console.pages.diagnosis import counts
 from app.db import now
+from app.harvest import leaving
 from app.monitor import status
 from app.platforms import notices, proof, queries
 from app.platforms.documents import VALIDATION
@@ -43,6 +44,7 @@ def home(connection: Connection, reference: str, **more: Any) -> dict[str, Any]:
         "troubles": counts(connection, row, feeds),
         "refused": _refusal(row),
         "harvested": stage in HARVESTED,
+        "going": leaving.would_go(connection, row["code"]) if stage in HARVESTED else 0,
         "may_key": stage not in (Stage.SUSPENDED, Stage.RETIRED)
         and (row["proved_at"] is not None or row["code"] is not None),
         "at": at,

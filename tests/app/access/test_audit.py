@@ -23,14 +23,17 @@ from app.access.principal import Principal, Rows
 from app.access.tally import Tally
 from app.catalogue import service as catalogue
 from app.db import Database, now
+from app.feeds import leases
 from app.feeds import service as feeds
-from app.harvest import brake
+from app.harvest import brake, leaving
 from app.harvest.tables import held, run
 from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
 from app.monitor.incidents import reconcile
+from app.platforms import moves
 from app.platforms import service as platforms
 from app.protocol.record import Prepared, prepare
+from app.settings import Settings
 from tests.app.access.desk import PASSWORD, Desk, desk
 from tests.app.platforms.office import Applicant, application
 
@@ -270,6 +273,8 @@ def _everything(hub: Desk) -> None:
         number = connection.execute(held.insert().returning(held.c.id), waits).scalar_one()
     staff.post(f"/api/v1/held/{number}/reject")
     _returned(hub, staff, shelf)
+    staff.post(f"/api/v1/feeds/{feed}/ramp", json={"act": "begin"})
+    _left(hub)
     _enrolled(hub, staff, hub.key_client(key))
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     staff.post("/platforms/P-440000-01/digest", content=b"to=duty%40gd.example&lang=en", headers=form)
@@ -304,6 +309,25 @@ def _returned(hub: Desk, staff: Any, feed: int) -> None:
         catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(feed, number, "440000"))
         catalogue.remove(connection, [id], number)
     assert staff.post(f"/api/v1/runs/{number}/undo", json={"reason": "a broken list"}).json()["changed"] == 1
+
+
+def _left(hub: Desk) -> None:
+    """A member leaves, and a record of its feed with it."""
+    id = "ix:P-460000-01:ix-1/1"
+    made = prepare({"id": id, "title": "x"}, id)
+    assert isinstance(made, Prepared)
+    with hub.database.write() as connection:
+        platforms.register(connection, "P-460000-01", "n")
+        number = feeds.register(
+            connection, platform="P-460000-01", name="n", connector="ix", config={"base_url": "https://e.example"}
+        )
+        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(number, 1, "460000"))
+        moves.retire(connection, "P-460000-01", Settings(enrol_grace_days=0), "merged")
+        assert leaving.ask(connection) == 1
+        lease = leases.claim(connection, number, "w", 60, leases.LEFT)
+        feed = feeds.by_id(connection, number)
+    assert lease is not None
+    assert leaving.leave(hub.app.state.engine, lease, feed)["tombstoned"] == 1
 
 
 def _ended(feed: int) -> dict[str, Any]:

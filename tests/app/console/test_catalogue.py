@@ -8,6 +8,7 @@ from string import Formatter
 import pytest
 from jinja2 import Environment, nodes
 
+from app.admission import ramp
 from app.admission.decide import DECISIONS
 from app.admission.policy import LEVELS as LEVELS_OF_ADMISSION
 from app.admission.policy import MODES
@@ -32,6 +33,7 @@ from app.protocol.rules import Severity
 from app.protocol.words import LEVELS, Job, RunStatus
 
 TEMPLATES = Path(page.__file__).parent / "templates"
+CAUSES_OF_RAMP = [ramp.REFUSED, ramp.VERDICTS, ramp.SHAPE, ramp.OPERATOR, ramp.MEMBER]
 # Keys that are put together from data: each prefix with all values that may follow it.
 OPEN = {
     "nav.": [key for key, _ in (*page.NAVIGATION, *page.EVERYBODY)], "state.": list(State), "run_status.": list(RunStatus), "job.": list(Job),
@@ -48,7 +50,7 @@ OPEN = {
     "open_state.": list(Word), "open_incident.": list(Kind), "digest_act.": list(Act), "rule_name.": list(Rule),
     "join_field.": ["kind", "level", "region", "name", "organisation", "credit_code", "school_code", "domain", "icp", "password", "again"],
     "join_fault.": [*joining.PLAIN, "contact", "agreement", "password", "again"], "join_kind.": list(stages.Kind), "join_person.": joining.PERSON,
-    "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, documents.VALIDATION],
+    "enrol_stage.": list(stages.Stage), "enrol_verdict.": list(stages.Verdict), "enrol_document.": [*documents.KINDS, *documents.BY_HUB], "enrol_lack.": ["feed", "ramp", "run"],
     "vendor_next.": ["prove", "submit", "wait", "feed", "validate", "look", "suspended", "retired"],
     "vendor_failed.": ["document", "proof", "submit", "key", "validate"], "severity.": list(Severity), "diagnosis_level.": diagnosis.LEVELS,
     "diagnosis_account.": ["suspended", "unproved", "notice_late", "notice", "key_ends", "no_feed"],
@@ -56,6 +58,8 @@ OPEN = {
     "admission_stage.": STAGES, "admission_rule.": RULES, "mode.": MODES,
     "visibility.": LEVELS_OF_ADMISSION, "verdict.": DECISIONS,
     "outcome_of_verdict.": ["admitted", "first_of_two", "narrow", "rejected", "withdrawn", "undone", "left"],
+    "ramp_step.": ["done", "here", "ahead", "stopped"], "ramp_act.": ["raise", "lower", "stop", "resume"],
+    "ramp_cause.": CAUSES_OF_RAMP, "ramp_remedy.": CAUSES_OF_RAMP,
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
 NAMES_OF_FORMATS = {"JSON", "CSV", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}

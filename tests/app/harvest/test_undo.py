@@ -11,7 +11,7 @@ from app.catalogue import originals, queries, search, service
 from app.catalogue.tables import moment, original, record
 from app.db import Database
 from app.feeds.tables import feed as feed_table
-from app.harvest import brake, runs, undo
+from app.harvest import batches, brake, runs, undo
 from app.harvest.explain import explain
 from app.harvest.undo import Native, TooLate
 from app.protocol.errors import Conflict, NotFound
@@ -101,7 +101,7 @@ def _all_come_back(hub: Hub, count: int) -> None:
             assert row.version == tombstones[row.id].version + 1
             assert (row.run_id, row.seq > head) == (report["run"], True)
         noted = connection.execute(select(audit).where(audit.c.act == Act.RETURNED)).all()
-        assert len(noted) == -(-count // undo.BATCH)
+        assert len(noted) == -(-count // batches.BATCH)
         with pytest.raises(Conflict, match="undone"):
             undo.of_held(connection, change["id"])
     with pytest.raises(NotFound, match="nothing that could come back"):
