@@ -45,6 +45,7 @@ class Act(StrEnum):
     DOCUMENT_KEPT = "document.kept"
     DOMAIN_PROVED = "domain.proved"
     LINE_AGREED = "line.agreed"
+    WEIGHT = "platform.weight"
     CHOICE = "choice.made"
     GRADING = "grading.filed"
     NOTICE = "notice.sent"

@@ -320,6 +320,7 @@ def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:
     grading = {"level": 3, "filing": "44010043001-23001", "expires_on": "2099-06-30"}
     platform.post("/api/v1/platforms/P-440000-01/grading", json=grading)
     staff.post("/api/v1/platforms/P-440000-01/line", json={"parent": None, "reason": "test"})
+    staff.put("/api/v1/platforms/P-440000-01/weight", json={"weight": 2, "reason": "test"})
     staff.post("/api/v1/choices", json={"platform": "E-110000-01", "region": "440000"})
     body = {"title": "t", "body": "b", "platforms": ["P-440000-01"]}
     notice = staff.post("/api/v1/notices", json=body).json()["id"]
