@@ -81,7 +81,9 @@ def main() -> None:
                     times["fair"].append(taken_s(database, leases.claim_due, due))
                 plain, fair = median(times["plain"]) * 1000, median(times["fair"]) * 1000
                 state = "all due" if due else "none due"
-                print(f"{fresh.__name__:8} {state:8} plain {plain:6.2f} ms  fair {fair:6.2f} ms  ratio {fair / plain:.2f}")
+                print(
+                    f"{fresh.__name__:8} {state:8} plain {plain:6.2f} ms  fair {fair:6.2f} ms  ratio {fair / plain:.2f}"
+                )
 
 
 if __name__ == "__main__":

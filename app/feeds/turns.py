@@ -11,7 +11,19 @@ for later, and who used what nobody wanted pays nothing for it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Float, Select, bindparam, case, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Float,
+    Select,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from app.access.audit import Act, note
 from app.db import upsert
@@ -44,7 +56,9 @@ class Queue:
         for code, place in connection.execute(self._order, bound).all():
             found: int | None = connection.execute(self._longest, {**bound, "code": code}).scalar()
             if found is not None:
-                connection.execute(upsert(connection, turn, ["platform"], ["began"]), {"platform": code, "began": place})
+                connection.execute(
+                    upsert(connection, turn, ["platform"], ["began"]), {"platform": code, "began": place}
+                )
                 return found
         return None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from app.access.principal import narrowed
+from app.access.principal import unbound
 from app.catalogue.tables import record
 from app.db import among
 from app.feeds.tables import feed
@@ -56,11 +56,11 @@ def _speaks_for(connection: Connection, mine: str, origin: str) -> bool:
     if mine[0] not in _RELAYS:
         return False
     enrolled = select(platform.c.code).where(platform.c.code == origin)
-    return vocab.under(origin[2:8], mine[2:8]) or connection.execute(narrowed(enrolled)).first() is None
+    return vocab.under(origin[2:8], mine[2:8]) or connection.execute(unbound(enrolled)).first() is None
 
 
 def _held_by_origin(connection: Connection, ids: list[str]) -> set[str]:
     """Which of these records come from a feed of the platform whose code they carry."""
     query = select(record.c.id).join(feed, feed.c.id == record.c.feed_id)
     query = query.where(among(connection, record.c.id, ids), feed.c.platform == record.c.platform)
-    return set(connection.execute(narrowed(query.where(feed.c.state != "retired"))).scalars())
+    return set(connection.execute(unbound(query.where(feed.c.state != "retired"))).scalars())
