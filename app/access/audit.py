@@ -37,6 +37,8 @@ class Act(StrEnum):
     KEY_ISSUED = "key.issued"
     KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
+    CERTIFICATE_BOUND = "certificate.bound"
+    CERTIFICATE_FREED = "certificate.freed"
     TOKEN = "token.issued"  # noqa: S105 (the name of an act)
     SECRET_KEPT = "secret.kept"  # noqa: S105 (the name of an act)
     PLATFORM_ADDED = "platform.added"

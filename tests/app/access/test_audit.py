@@ -237,6 +237,9 @@ def _everything(hub: Desk) -> None:
     made = admin.post("/api/v1/keys", json={"platform": "P-440000-01", "label": "push"}).json()
     rotated = admin.post(f"/api/v1/keys/{made['prefix']}/rotate", json={"overlap_s": 60})
     admin.post(f"/api/v1/keys/{rotated.json()['prefix']}/revoke", json={"reason": "test"})
+    bound = {"platform": "P-440000-01", "certificate": "ab" * 32}
+    admin.post("/api/v1/certificates", json=bound)
+    admin.delete(f"/api/v1/certificates/P-440000-01/{'ab' * 32}")
     admin.post("/api/v1/people/wang/roles", json={"roles": ["operator", "reviewer"]})
     body = {"platform": "P-440000-01", "name": "n", "connector": "ix"}
     feed = staff.post(
