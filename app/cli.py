@@ -65,6 +65,7 @@ FILES = {
         "key": "keys of platforms",
         "user": "people and their roles",
         "audit": "the audit chain",
+        "certificate": "client certificates of platforms",
     },
     "enrolment": {
         "enrol": "applications, reviews, admission, suspension",

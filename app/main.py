@@ -43,7 +43,7 @@ from app.monitor.alerts import Chore, Watch
 from app.monitor.board import Board
 from app.monitor.courier import Courier
 from app.monitor.metrics import Counts, Metrics, Requests
-from app.platforms import duties, line_routes, proof
+from app.platforms import certificate_routes, duties, line_routes, proof
 from app.platforms import routes as enrolment
 from app.protocol.connector import Request
 from app.protocol.errors import DiskFull
@@ -56,6 +56,7 @@ ROOMS = (
     access,
     enrolment,
     line_routes,
+    certificate_routes,
     uploads,
     ramp_routes,
     admission,

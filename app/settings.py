@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     quota_upload_bytes: int = Field(default=100 << 30, ge=1)
     quota_rejections: int = Field(default=100_000, ge=1)
     trusted_proxies: str = ""
+    client_cert_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]{0,64}$")
     token_s: int = Field(default=900, ge=60, le=3600)
     session_idle_s: int = Field(default=1800, ge=60)
     session_s: int = Field(default=43_200, ge=300)

@@ -12,16 +12,16 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from app import schema
@@ -188,6 +188,21 @@ def postgres15(postgres15_url: str, postgres15_model: str) -> Iterator[Database]
         yield database
 
 
+ROLE = "hutong_test"  # as in production no superuser: row-level security binds it
+
+
+def as_role(url: str, name: str) -> str:
+    """The address of a database for the hub's own role."""
+    made = make_url(url).set(database=name, username=ROLE, password=ROLE)
+    return made.render_as_string(hide_password=False)
+
+
+def _role(connection: Connection) -> None:
+    """Makes the role where it is not there; several processes of a test run may share a server."""
+    with suppress(IntegrityError, ProgrammingError):
+        connection.execute(text(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'"))
+
+
 @contextmanager
 def _model(url: str) -> Iterator[str]:
     with _fresh(url, "template0 ENCODING 'UTF8'") as database:
@@ -201,8 +216,9 @@ def _fresh(url: str, template: str) -> Iterator[Database]:
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    database = Database(make_url(url).set(database=name).render_as_string(hide_password=False))
+        _role(connection)
+        connection.execute(text(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template}"))
+    database = Database(as_role(url, name))
     yield database
     assert planted.in_tables(database.engine) == []
     database.close()

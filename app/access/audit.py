@@ -37,6 +37,8 @@ class Act(StrEnum):
     KEY_ISSUED = "key.issued"
     KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
+    CERTIFICATE_BOUND = "certificate.bound"
+    CERTIFICATE_FREED = "certificate.freed"
     TOKEN = "token.issued"  # noqa: S105 (the name of an act)
     SECRET_KEPT = "secret.kept"  # noqa: S105 (the name of an act)
     PLATFORM_ADDED = "platform.added"
@@ -45,6 +47,7 @@ class Act(StrEnum):
     DOCUMENT_KEPT = "document.kept"
     DOMAIN_PROVED = "domain.proved"
     LINE_AGREED = "line.agreed"
+    WEIGHT = "platform.weight"
     CHOICE = "choice.made"
     GRADING = "grading.filed"
     NOTICE = "notice.sent"

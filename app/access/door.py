@@ -13,7 +13,7 @@ from fastapi.params import Depends as Declaration
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from app.access import audit, sessions
+from app.access import audit, certificates, sessions
 from app.access.audit import Act
 from app.access.gate import Caller, Gate, bearer
 from app.access.multipart import parts
@@ -53,13 +53,16 @@ class Needs:
             known = await _known(request, gate, caller)
         except Unauthorized as error:
             refusal = error
+        stranger = _stranger(request, gate, known)
         request.state.caller = known  # a page that refuses says to whom
         request.state.left = _counted(request, gate, known)
         if self.public:
-            return known
+            return gate.nobody(caller) if stranger else known
         try:
             if refusal:
                 raise refusal
+            if stranger:
+                raise stranger
             self._check(known)
             await _from_our_page(request, gate, caller)
         except HutongError as error:
@@ -133,6 +136,22 @@ def _caller(request: Request) -> Caller:
     if not kind and COOKIE in request.cookies:
         kind, credential = "session", request.cookies[COOKIE]
     return Caller(kind, credential, address, getattr(request.state, "request_id", ""))
+
+
+def _stranger(request: Request, gate: Gate, known: Principal) -> Forbidden | None:
+    """Why a key or token that came without its platform's certificate does not count, where the platform has one."""
+    if not known.certificates:
+        return None
+    name = gate.settings.client_cert_header
+    by_proxy = bool(name) and gate.listed(request.client.host if request.client else "")
+    said = request.headers.getlist(name) if by_proxy else []
+    # More than one: the proxy left what its client sent, and nobody can say which is which.
+    shown = certificates.shown(request.scope.get("state", {}), said[0] if len(said) == 1 else "", by_proxy)
+    try:
+        certificates.demand(known.certificates, shown)
+    except Forbidden as error:
+        return error
+    return None
 
 
 def _counted(request: Request, gate: Gate, known: Principal) -> Left | None:

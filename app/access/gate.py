@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.access import keys, sessions, tokens
+from app.access import certificates, keys, sessions, tokens
 from app.access.keyring import Keyring, keyring
 from app.access.principal import Principal, Rows
-from app.access.quotas import Buckets, Left, Rate, bucket_of, networks
+from app.access.quotas import Buckets, Left, Rate, bucket_of, listed, networks
 from app.access.scopes import KEY_SCOPES, Scope, scopes_of
 from app.access.tally import Tally
 from app.clock import ticks
@@ -61,6 +61,10 @@ class Gate:
         """The anonymous caller. With `ops:read` among HUTONG_ANONYMOUS_SCOPES (a demonstration) it sees all rows."""
         rows = Rows(everything=Scope.OPS_READ in self.anonymous)
         return Principal("anonymous", self.anonymous, rows, address=caller.address, request=caller.request)
+
+    def listed(self, peer: str) -> bool:
+        """Whether this is a proxy whose word counts (HUTONG_TRUSTED_PROXIES)."""
+        return listed(peer, self.proxies)
 
     def remembered(self, caller: Caller) -> Principal | None:
         """The principal of a credential that held half a second ago."""
@@ -121,7 +125,9 @@ class Gate:
         if row is None:
             raise Unauthorized()
         stale = caller.kind == "key" and at - (row.used_at or 0) > _TOUCH_US
-        return _of_key(row, scope), row.prefix if stale else ""
+        known = _of_key(row, scope)
+        bound = certificates.of(connection, row.platform) if row.platform else frozenset()
+        return replace(known, certificates=bound), row.prefix if stale else ""
 
     def take(self, tenant: str, address: str = "") -> Left | None:
         """Counts a request of a tenant, else of an address; None where no limit applies. Raises QuotaExceeded."""

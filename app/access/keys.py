@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, func, or_, select, update
 
 from app.access.audit import Act, note
-from app.access.principal import acting, narrowed, within
+from app.access.principal import acting, narrowed, unbound, within
 from app.access.scopes import KEY_SCOPES, PLATFORM_SCOPES, Scope, scopes_of
 from app.access.tables import api_key, suspension
 from app.db import now
@@ -73,7 +73,8 @@ def _add(
         "scopes": " ".join(sorted(scopes)), "created_at": at, "created_by": acting(connection).name,
         "expires_at": at + days * _DAY_US if days else None,
     }  # fmt: skip
-    connection.execute(api_key.insert(), row)
+    # The first key of an application is issued to somebody who has no rows yet; who may issue is said above.
+    connection.execute(unbound(api_key.insert()), row)
     return NewKey(prefix, key)
 
 
@@ -87,13 +88,15 @@ def first(connection: Connection) -> str | None:
 def found(connection: Connection, key: str) -> Any:
     """The row of a live key of a platform that is not suspended, or None; by the unique index on the hash."""
     mine = api_key.c.hash == sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-    return connection.execute(narrowed(select(api_key).where(mine, _going(), *_alive(connection)))).first()
+    # Over all rows: who asks is found by it.
+    return connection.execute(unbound(select(api_key).where(mine, _going(), *_alive(connection)))).first()
 
 
 def living(connection: Connection, prefix: str) -> Any:
     """The same by prefix: what a token rests on."""
     mine = api_key.c.prefix == prefix
-    return connection.execute(narrowed(select(api_key).where(mine, _going(), *_alive(connection)))).first()
+    # Over all rows: who asks is found by it.
+    return connection.execute(unbound(select(api_key).where(mine, _going(), *_alive(connection)))).first()
 
 
 def _going() -> Any:

@@ -1,11 +1,13 @@
 """Which person a subject of an identity provider stands for: one person a subject, one subject a person."""
 
+from typing import Any
+
 from sqlalchemy import Connection, delete, select
 
 from app.access.audit import Act, note
 from app.access.people import by_name
 from app.access.tables import person_link
-from app.db import insert_missing, now
+from app.db import insert_missing, now, plain
 from app.protocol.errors import BadRequest, Conflict
 
 
@@ -30,6 +32,13 @@ def unlink(connection: Connection, name: str) -> None:
     by_name(connection, name)
     connection.execute(delete(person_link).where(person_link.c.person == name))
     note(connection, Act.PERSON_LINKED, f"person:{name}", subject=None)
+
+
+def links(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """A person's links: `issuer`, `subject`, `linked_at`. Raises NotFound."""
+    by_name(connection, name)
+    query = select(person_link.c.issuer, person_link.c.subject, person_link.c.linked_at)
+    return [plain(row) for row in connection.execute(query.where(person_link.c.person == name))]
 
 
 def person_of(connection: Connection, issuer: str, subject: str) -> str | None:

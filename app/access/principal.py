@@ -3,19 +3,21 @@ statements and signs its audit notes without passing it along.
 
 `within` is the one place where row scope becomes SQL. A statement on a tenant-owned table (`Table.info["tenant"]`)
 that reaches the database of a narrowed principal without having passed through it is refused: a forgotten filter is
-an error, never a leak.
+an error, never a leak. PostgreSQL is told at the beginning of each transaction as well (`wall`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, false, func, or_
-from sqlalchemy.sql import Delete, Select, Update, visitors
+from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 
 from app.access.scopes import Scope
 from app.protocol import vocab
 
 Statement = TypeVar("Statement", Select[Any], Update, Delete)
+AnyStatement = TypeVar("AnyStatement", Select[Any], Insert, Update, Delete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,23 @@ class Rows:
 
 
 def _subtree(region: ColumnElement[Any], ancestor: str) -> ColumnElement[bool]:
+    return or_(*(region.like(pattern) for pattern in _patterns(ancestor)))
+
+
+def _patterns(ancestor: str) -> tuple[str, ...]:
     """Codes of GB/T 2260 nest by pairs of digits; 兵团 (660000) also has the cities 6590xx."""
     prefix = ancestor
     while prefix.endswith("00"):
         prefix = prefix[:-2]
-    under = region.like(f"{prefix}%")
-    return or_(under, region.like("6590%")) if ancestor == "660000" else under
+    return (f"{prefix}%", "6590%") if ancestor == "660000" else (f"{prefix}%",)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `tenant` is whose quota is used: a platform's code, a person, empty for an anonymous address."""
+    """Who asks. `tenant` is whose quota is used: a platform's code, a person, empty for an anonymous address.
+
+    `certificates`: one of these must have come with the request (`certificates.demand`), where there are any.
+    """
 
     name: str
     scopes: frozenset[Scope]
@@ -59,6 +67,7 @@ class Principal:
     address: str = ""
     request: str = ""
     session: str = ""
+    certificates: frozenset[str] = frozenset()
 
     def has(self, scope: Scope) -> bool:
         """Whether this scope was granted."""
@@ -100,6 +109,44 @@ def within(
 def narrowed(statement: Statement) -> Statement:
     """Says that this statement has been narrowed (by `within`, or through a table that was)."""
     return statement.execution_options(within=True)
+
+
+def unbound(statement: AnyStatement) -> AnyStatement:
+    """Says that this statement is meant over all rows, whoever asks; the comment beside it says why it may be."""
+    return statement.execution_options(within=True, unbound=True)
+
+
+def _bound(connection: Connection) -> Principal | None:
+    """Who acts, where PostgreSQL's second wall knows of them."""
+    principal = acting(connection)
+    return None if principal.rows.everything or connection.dialect.name != "postgresql" else principal
+
+
+_TELL = "SELECT set_config('hutong.platforms', %s, true), set_config('hutong.regions', %s, true)"
+
+
+@event.listens_for(Engine, "begin")
+def _tell(connection: Connection) -> None:
+    if (principal := _bound(connection)) is not None:
+        rows = principal.rows
+        regions = sorted(pattern for region in rows.regions for pattern in _patterns(region))
+        connection.exec_driver_sql(_TELL, (_array(sorted(rows.platforms)), _array(regions)))
+
+
+def _array(values: Sequence[str]) -> str:
+    return "{" + ",".join(f'"{value}"' for value in values) + "}"
+
+
+@event.listens_for(Engine, "before_execute")
+def _open(connection: Connection, _clause: Any, _multi: Any, _params: Any, options: Any) -> None:
+    if options.get("unbound") and _bound(connection) is not None:
+        connection.exec_driver_sql(_TELL, ("", ""))
+
+
+@event.listens_for(Engine, "after_execute")
+def _close(connection: Connection, _clause: Any, _multi: Any, _params: Any, options: Any, _result: Any) -> None:
+    if options.get("unbound"):
+        _tell(connection)
 
 
 @event.listens_for(Engine, "before_execute")

@@ -87,12 +87,13 @@ def address_of(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) 
     """Who really asks: the peer, or, behind listed proxies only, the last X-Forwarded-For hop that is none of them."""
     hops = [hop.strip() for line in forwarded for hop in line.split(",")]
     at = peer
-    while _listed(at, proxies) and hops:
+    while listed(at, proxies) and hops:
         at = hops.pop()
     return at[:64]
 
 
-def _listed(address: str, proxies: Sequence[Network]) -> bool:
+def listed(address: str, proxies: Sequence[Network]) -> bool:
+    """Whether an address is among these networks."""
     try:
         found = ip_address(address)
     except ValueError:

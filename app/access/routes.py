@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from app.access import audit, keys, oauth, people, second_factor, sessions, tokens
+from app.access import audit, keys, links, oauth, people, second_factor, sessions, tokens
 from app.access.audit import Act
 from app.access.door import COOKIE, drop_cookie, principal_of, public, requires, same_origin, set_cookie, signed_in
 from app.access.scopes import Scope
@@ -49,6 +49,12 @@ class Code(_Body):
     """A code of the authenticator."""
 
     code: str = Field(max_length=64)
+
+
+class Subject(_Body):
+    """`sub` of a person at the identity provider."""
+
+    subject: str = Field(min_length=1, max_length=255)
 
 
 class Place(_Body):
@@ -189,6 +195,26 @@ def place_person(request: Request, connection: Tx, name: str, body: Place) -> Re
     people.move(connection, name, **body.model_dump())
     request.app.state.gate.forget()
     return json({"name": name, **body.model_dump()})
+
+
+@router.get("/api/v1/people/{name}/links", dependencies=[requires(Scope.PEOPLE_MANAGE)])
+def list_links(connection: Reading, name: str) -> Response:
+    """The subjects of identity providers that stand for a person."""
+    return json({"items": links.links(connection, name), "next": None})
+
+
+@router.post("/api/v1/people/{name}/links", status_code=201, dependencies=[requires(Scope.PEOPLE_MANAGE)])
+def link_person(connection: Tx, config: Config, name: str, body: Subject) -> Response:
+    """From now on this subject of HUTONG_OIDC_ISSUER signs in as this person."""
+    links.link(connection, name, config.oidc_issuer, body.subject)
+    return json({"name": name, "issuer": config.oidc_issuer, "subject": body.subject}, 201)
+
+
+@router.delete("/api/v1/people/{name}/links", dependencies=[requires(Scope.PEOPLE_MANAGE)])
+def unlink_person(connection: Tx, name: str) -> Response:
+    """Takes a person's links back."""
+    links.unlink(connection, name)
+    return json({"name": name, "done": "unlink"})
 
 
 @router.post("/api/v1/people/{name}/{state}", dependencies=[requires(Scope.PEOPLE_MANAGE)])

@@ -50,6 +50,19 @@ api_key = Table(
     info={"tenant": True},
 )
 
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("platform", String(16), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("subject", String(500), nullable=False, default=""),
+    Column("label", String(64), nullable=False, default=""),
+    Column("by", String(200), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    info={"tenant": True},
+    comment="client certificates; a platform that has one is let in with its key and one of them together",
+)
+
 suspension = Table(
     "suspension",
     metadata,

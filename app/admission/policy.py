@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, select
 
 from app.access.audit import Act, note
-from app.access.principal import acting, narrowed, within
+from app.access.principal import acting, narrowed, unbound, within
 from app.admission.tables import policy as table
 from app.db import upsert
 from app.protocol import vocab
@@ -120,7 +120,7 @@ def seen_at(visibility: str, level: str) -> bool:
 
 def policies(connection: Connection) -> list[Policy]:
     """All policies by platform and kind, whoever asks: the gate's view."""
-    return [_policy(row) for row in connection.execute(narrowed(_ALL))]
+    return [_policy(row) for row in connection.execute(unbound(_ALL))]
 
 
 def shown(connection: Connection) -> list[Policy]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, and_, desc, or_, select
 
-from app.access.principal import narrowed
+from app.access.principal import narrowed, unbound
 from app.catalogue.tables import completeness, record
 from app.db import insert_missing, now
 from app.feeds.service import mine
@@ -100,7 +100,7 @@ def peers(connection: Connection, code: str) -> tuple[int, Shares]:
     )
     query = query.where(completeness.c.month.in_([month_of(at), month_of(at, 1)]), completeness.c.n > 0)
     latest: dict[int, Any] = {
-        row.feed_id: row for row in connection.execute(narrowed(query.order_by(completeness.c.month)))
+        row.feed_id: row for row in connection.execute(unbound(query.order_by(completeness.c.month)))
     }
     found = [_shares(row.n, orjson.loads(row.present)) for row in latest.values()]
     if len(found) < PEERS:

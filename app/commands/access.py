@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.access import audit, clerk, keys, links, people
+from app.access import audit, certificates, clerk, keys, links, people
 from app.access import secrets as vault
 from app.access.keyring import keyring
 from app.access.scopes import GRANTS, Scope
@@ -17,10 +17,12 @@ from app.platforms import service as platforms
 from app.protocol.errors import BadRequest
 from app.terminal import Json, opened, screen, show
 
-commands, key_app, user_app, audit_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
+commands = typer.Typer()
+key_app, user_app, audit_app, certificate_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 commands.add_typer(key_app, name="key")
 commands.add_typer(user_app, name="user")
 commands.add_typer(audit_app, name="audit")
+commands.add_typer(certificate_app, name="certificate")
 _DAY_S = 86_400
 
 
@@ -60,6 +62,33 @@ def key_list(code: str | None = None, as_json: Json = False) -> None:
     with database.read() as connection:
         found = keys.keys(connection, code)
     show(found, ("prefix", "platform", "label", "state", "days_left", "used_at", "scopes"), as_json)
+
+
+@certificate_app.command("add")
+def certificate_add(code: str, given: Annotated[str, typer.Argument(metavar="FILE|SHA256")], label: str = "") -> None:
+    """Bind a client certificate (PEM): the platform's keys count only together with one of its own."""
+    _, database = opened()
+    with database.write() as connection:
+        platforms.by_code(connection, code)
+        text = Path(given).read_text() if Path(given).is_file() else given
+        print(certificates.register(connection, code, text, label)["sha256"])
+
+
+@certificate_app.command("remove")
+def certificate_remove(code: str, sha256: str, reason: str = "") -> None:
+    """Take a certificate back; without any the keys count alone again."""
+    _, database = opened()
+    with database.write() as connection:
+        certificates.drop(connection, code, sha256, reason)
+
+
+@certificate_app.command("list")
+def certificate_list(code: str = "", as_json: Json = False) -> None:
+    """All bound certificates, or a platform's."""
+    _, database = opened()
+    with database.read() as connection:
+        found = certificates.certificates(connection, code)
+    show(found, ("platform", "sha256", "subject", "label", "by"), as_json)
 
 
 @key_app.command("reseal")

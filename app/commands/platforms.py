@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from app.feeds import service as feeds
+from app.feeds import turns
 from app.platforms import service as platforms
 from app.terminal import Json, opened, show, told
 
@@ -55,6 +56,14 @@ def platform_suspend(code: str, reason: Annotated[str, typer.Option()]) -> None:
 def platform_resume(code: str) -> None:
     """Harvest a suspended platform again."""
     _move(code, "active", None)
+
+
+@platform_app.command("weight")
+def platform_weight(code: str, weight: int, reason: Annotated[str, typer.Option()]) -> None:
+    """Give a platform this many turns in the harvest's queue where others have one."""
+    _, database = opened()
+    with database.write() as connection:
+        turns.weigh(connection, code, weight, reason)
 
 
 def _move(code: str, state: str, reason: str | None) -> None:

@@ -47,10 +47,12 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="certificate chain (PEM): serves https, TLS 1.2 and newer")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="its key (PEM)")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="only clients with a certificate of this authority")] = None,
+    tls_client_optional: Annotated[bool, typer.Option(help="and those without any: platforms have one, people none")] = False,
 ) -> None:  # fmt: skip
     """API, protocol faces and status page, with the embedded worker; ends cleanly on SIGTERM."""
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca and not tls_cert):
         raise BadRequest("--tls-cert and --tls-key go together, and --tls-client-ca with them")
+    asks = ssl.CERT_OPTIONAL if tls_client_optional else ssl.CERT_REQUIRED
     settings, database = opened()
     schema.upgrade(database)
     if database.sqlite:
@@ -65,7 +67,7 @@ def serve(
         "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S, ssl_certfile=tls_cert,
         ssl_keyfile=tls_key, ssl_ca_certs=str(tls_client_ca) if tls_client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls_client_ca else ssl.CERT_NONE,
+        ssl_cert_reqs=asks if tls_client_ca else ssl.CERT_NONE, http="app.access.certificates:Http" if tls_client_ca else "auto",
     )  # fmt: skip
 
 

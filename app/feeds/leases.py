@@ -1,4 +1,4 @@
-"""Leases: who may harvest a feed now. Right without SKIP LOCKED: the claim is one conditional UPDATE.
+"""Leases: who may harvest a feed now. The claim is one conditional UPDATE, right on both databases.
 
 Each page's transaction begins with `hold`; a fence that moved on means that somebody else owns the feed.
 """
@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, case, cast, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, cast, func, or_, select, update
 
 from app.access.principal import narrowed
 from app.db import insert_missing, now
 from app.feeds.tables import feed, host
+from app.feeds.turns import Queue
 from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
 from app.protocol.words import Job
@@ -35,43 +36,36 @@ class Lease(NamedTuple):
     under: str = ADMITTED
 
 
-def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
-    """The longest-waiting due feed that nobody holds, or None."""
-    at = now(connection)
-    busy = (
-        select(feed.c.host)
-        .where(feed.c.lease_until.between(at + 1, at + LONGEST_US))
-        .group_by(feed.c.host)
-        .having(func.count() >= HOST_LIMIT)
-    )
-    parked = select(host.c.name).where(host.c.not_before.between(at + 1, at + LONGEST_US))
-    pause = cast(feed.c.every_s, BigInteger) * 1_100_000
-    due = or_(feed.c.next_at <= at, feed.c.next_at > at + pause + LONGEST_US)
-    query = (
-        select(feed.c.id)
-        .join(platform, platform.c.code == feed.c.platform)
-        .where(feed.c.state == "active", platform.c.state == ADMITTED, due, _free(at))
-        .where(feed.c.host.not_in(busy), feed.c.host.not_in(parked))
-        .order_by(feed.c.next_at)
-        .limit(1)
-    )
-    found = connection.execute(query).scalar()
-    if found is not None:
-        return claim(connection, found, owner, seconds)
-    found = connection.execute(_LEAVING.where(_free(at))).scalar()
-    return claim(connection, found, owner, seconds, LEFT) if found is not None else None
-
+_AT = bindparam("at", type_=BigInteger)
+# Built once: SQLAlchemy takes longer to build the queue's statements than a database to answer them.
+_FREE = or_(feed.c.lease_until <= _AT, feed.c.lease_until > _AT + LONGEST_US)
+_HELD = and_(feed.c.lease_owner.is_not(None), feed.c.lease_until.between(_AT + 1, _AT + LONGEST_US))
+_PAUSE = cast(feed.c.every_s, BigInteger) * 1_100_000
+# The first bound says nothing new; by it, and only by it, the index answers without reading what is not due.
+_AHEAD = and_(feed.c.next_at > _AT + LONGEST_US, feed.c.next_at > _AT + _PAUSE + LONGEST_US)
+_DUE = and_(feed.c.state == "active", or_(feed.c.next_at <= _AT, _AHEAD), _FREE)
+_BUSY = select(feed.c.host).where(_HELD).group_by(feed.c.host).having(func.count() >= HOST_LIMIT)
+_PARKED = select(host.c.name).where(host.c.not_before.between(_AT + 1, _AT + LONGEST_US))
+_ANYTHING = select(feed.c.id).where(_DUE).limit(1)
+_QUEUE = Queue(and_(_DUE, feed.c.host.not_in(_BUSY), feed.c.host.not_in(_PARKED)), _HELD)
 
 _LEAVING = (
     select(feed.c.id)
     .join(platform, platform.c.code == feed.c.platform)
-    .where(feed.c.wanted == Job.RETIRE, platform.c.state == LEFT)
+    .where(feed.c.wanted == Job.RETIRE, platform.c.state == LEFT, _FREE)
     .limit(1)
 )
 
 
-def _free(at: int) -> ColumnElement[bool]:
-    return or_(feed.c.lease_until <= at, feed.c.lease_until > at + LONGEST_US)
+def claim_due(connection: Connection, owner: str, seconds: int) -> Lease | None:
+    """A due feed that nobody holds, of the platform whose turn it is (`turns`), or one that is to leave; None when there
+    is nothing to do."""
+    at = {"at": now(connection)}
+    chosen = _QUEUE.next(connection, at) if connection.execute(_ANYTHING, at).first() is not None else None
+    if chosen is not None:
+        return claim(connection, chosen, owner, seconds)
+    leaving = connection.execute(_LEAVING, at).scalar()
+    return claim(connection, leaving, owner, seconds, LEFT) if leaving is not None else None
 
 
 def claim(connection: Connection, feed_id: int, owner: str, seconds: int, under: str = ADMITTED) -> Lease | None:
@@ -79,13 +73,13 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int, under:
     at = now(connection)
     statement = (
         update(feed)
-        .where(feed.c.id == feed_id, or_(_free(at), feed.c.lease_owner == owner))
+        .where(feed.c.id == feed_id, or_(_FREE, feed.c.lease_owner == owner))
         .values(lease_owner=owner, lease_until=at + seconds * 1_000_000, fence=feed.c.fence + 1)
         # Not given back: its holder died.
         .values(deaths=feed.c.deaths + case((feed.c.lease_owner != owner, 1), else_=0))
         .returning(feed.c.fence)
     )
-    fence = connection.execute(statement).scalar()
+    fence = connection.execute(statement, {"at": at}).scalar()
     return None if fence is None else Lease(feed_id, owner, fence, seconds, under)
 
 

@@ -1,17 +1,19 @@
-"""Uploading a feed's file over HTTP."""
+"""Uploading a feed's file over HTTP; a platform's weight in the harvest's queue."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.access.door import requires
 from app.access.scopes import Scope
-from app.feeds import service, uploads
+from app.feeds import service, turns, uploads
 from app.settings import Settings
-from app.web import Config, Reading, database, json
+from app.web import Config, Reading, Tx, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
+Weight = Annotated[int, Field(ge=1, le=turns.HEAVIEST, examples=[2])]
 _BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}  # fmt: skip
 
 
@@ -40,3 +42,24 @@ def list_files(connection: Reading, feed_id: int) -> Response:
     """A feed's uploaded files, the newest first."""
     found = service.by_id(connection, feed_id)
     return json({"items": uploads.uploads(connection, found["id"]), "next": None})
+
+
+class Weighing(BaseModel):
+    """A platform's share of the harvest's turns, beside the 1 of everybody, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    weight: Weight
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+@router.get("/platforms/{code}/weight", dependencies=[requires(Scope.OPS_READ)])
+def show_weight(connection: Reading, code: str) -> Response:
+    """A platform's weight in the harvest's queue."""
+    return json({"platform": code, "weight": turns.weight(connection, code)})
+
+
+@router.put("/platforms/{code}/weight", dependencies=[requires(Scope.OPS_WRITE, whole=True)])
+def weigh(connection: Tx, code: str, body: Weighing) -> Response:
+    """Gives a platform more turns, or all again the same: the others wait for it."""
+    turns.weigh(connection, code, body.weight, body.reason)
+    return json({"platform": code, "weight": body.weight})

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.access.principal import Statement, acting, narrowed
+from app.access.principal import Statement, acting, narrowed, unbound
 from app.access.quotas import STANDARD
 from app.access.scopes import Scope
 from app.db import now, plain
@@ -199,7 +199,7 @@ def by_id(connection: Connection, reference: int | str) -> dict[str, Any]:
 
 def place(connection: Connection, feed_id: int) -> tuple[str, str]:
     """Platform and key of a feed, whoever asks: both stand in the identifiers of its records."""
-    platform, key = connection.execute(narrowed(select(feed.c.platform, feed.c.key).where(feed.c.id == feed_id))).one()
+    platform, key = connection.execute(unbound(select(feed.c.platform, feed.c.key).where(feed.c.id == feed_id))).one()
     return platform, key
 
 

@@ -1,7 +1,8 @@
 """Whose records a feed may bring: its platform's own, and as a relay those of platforms below it. Nobody else's.
 
-The nation's platform relays everybody. A province, city or county relays what lies in its region, and platforms that
-are not enrolled here, which nobody else speaks for. Enterprises and schools relay nobody. What an origin's own feed
+The nation's platform relays everybody. A province, city or county relays what belongs under it by its line (by
+agreement, else by region code; `app/platforms/lines.py`), and platforms that are not enrolled here, which nobody else
+speaks for. Enterprises and schools relay nobody. What an origin's own feed
 brings stays the origin's: a relay neither changes nor takes it over (IX/1 section 5: prefer the origin's own feed).
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from app.access.principal import narrowed
+from app.access.principal import unbound
 from app.catalogue.tables import record
 from app.db import among
 from app.feeds.tables import feed
@@ -21,7 +22,7 @@ from app.protocol import vocab
 from app.protocol.connector import Fault
 from app.protocol.words import platform_of
 
-_RELAYS = "NPCD"
+_RELAYS, _LEVELS = "NPCD", "NPCDS"
 
 
 def screened(connection: Connection, source: Mapping[str, Any], batch: Batch) -> tuple[Batch, int]:
@@ -55,12 +56,24 @@ def _speaks_for(connection: Connection, mine: str, origin: str) -> bool:
         return True
     if mine[0] not in _RELAYS:
         return False
-    enrolled = select(platform.c.code).where(platform.c.code == origin)
-    return vocab.under(origin[2:8], mine[2:8]) or connection.execute(narrowed(enrolled)).first() is None
+    return _belongs_under(connection, mine, origin)
+
+
+def _belongs_under(connection: Connection, mine: str, origin: str) -> bool:
+    """Step by step upwards by agreement; from where there is none on, by the region code. Over all rows."""
+    at = origin
+    for _ in _LEVELS:
+        row = connection.execute(unbound(select(platform.c.parent).where(platform.c.code == at))).first()
+        if row is None or row.parent is None:
+            return vocab.under(at[2:8], mine[2:8]) or (row is None and at == origin)
+        at = row.parent
+        if at == mine:
+            return True
+    return False
 
 
 def _held_by_origin(connection: Connection, ids: list[str]) -> set[str]:
     """Which of these records come from a feed of the platform whose code they carry."""
     query = select(record.c.id).join(feed, feed.c.id == record.c.feed_id)
     query = query.where(among(connection, record.c.id, ids), feed.c.platform == record.c.platform)
-    return set(connection.execute(narrowed(query.where(feed.c.state != "retired"))).scalars())
+    return set(connection.execute(unbound(query.where(feed.c.state != "retired"))).scalars())

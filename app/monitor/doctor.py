@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import clock, schema
+from app.access import wall
 from app.db import Database, metadata, now
 from app.disk import BALLAST, Disk
 from app.feeds.leases import HOST_LIMIT
@@ -136,6 +137,9 @@ def _database(connection: Connection) -> Iterator[Check]:
     modes = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
     found = f"fsync={modes[0]}, synchronous_commit={modes[1]}"
     yield Check("database.durable", "off" not in modes, found, "acknowledged changes may be lost: turn both on")
+    free = wall.walks_through(connection)
+    found = "this database role is bound by no row-level security" if free else "row-level security binds this role"
+    yield Check("database.rows", not free, found, "let the hub sign in as a role without SUPERUSER and BYPASSRLS")
 
 
 def _clock(connection: Connection) -> Check:

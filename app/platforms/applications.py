@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, update
 
 from app.access import keys, passwords, people
-from app.access.principal import acting, narrowed
+from app.access.principal import acting, narrowed, unbound
 from app.access.quotas import bucket_of
 from app.access.scopes import Role, Scope
 from app.db import now
@@ -47,7 +47,8 @@ def apply(connection: Connection, asked: Application, settings: Settings) -> App
     id, at, origin = new_id(asked.region), now(connection), bucket_of(acting(connection).address) or ""
     _room(connection, origin, settings)
     row |= {"id": id, "stage": Stage.APPLIED, "challenge": secrets.token_hex(20), "origin": origin}
-    connection.execute(enrolment.insert(), {**row, "created_at": at, "moved_at": at})
+    # Whoever applies has no rows before.
+    connection.execute(unbound(enrolment.insert()), {**row, "created_at": at, "moved_at": at})
     write(connection, id, None, Verdict.MOVED, "", Stage.APPLIED, "", (), asked.model_dump())
     made = keys.issue(connection, id, label="enrolment", scopes=Scope.ENROL)
     return Applied(id, made.key, row["challenge"])

@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, delete, select
 
 from app.access.audit import Act, note
-from app.access.principal import acting, narrowed
+from app.access.principal import acting, narrowed, unbound
 from app.db import now
 from app.platforms.stages import HARVESTED, named
 from app.platforms.tables import choice, enrolment, platform
@@ -58,7 +58,7 @@ def choose(
 def _vendor(connection: Connection, code: str) -> None:
     # Over all rows: a region chooses among the vendors of all regions.
     query = select(enrolment.c.stage).join(platform, platform.c.code == enrolment.c.code)
-    stage = connection.execute(narrowed(query.where(platform.c.code == code, platform.c.level == "E"))).scalar()
+    stage = connection.execute(unbound(query.where(platform.c.code == code, platform.c.level == "E"))).scalar()
     if stage is None:
         raise NotFound(f"there is no vendor {code}")
     if stage not in HARVESTED:
@@ -95,7 +95,7 @@ def _words(connection: Connection, regions: Iterable[str], code: str | None = No
     query = select(choice).where(choice.c.region.in_(list(regions)))
     if code is not None:
         query = query.where(choice.c.platform == code)
-    return {(row.platform, row.region): row for row in connection.execute(narrowed(query))}
+    return {(row.platform, row.region): row for row in connection.execute(unbound(query))}
 
 
 def _decided(code: str, regions: Sequence[str], words: Mapping[tuple[str, str], Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, update
 
 from app.access.audit import Act, note
-from app.access.principal import narrowed
+from app.access.principal import unbound
 from app.platforms.queries import by_code, mine
 from app.platforms.stages import named
 from app.platforms.tables import platform
@@ -44,7 +44,7 @@ def _nearest(connection: Connection, row: dict[str, Any]) -> str | None:
         levels = [level for level in levels if level != "P"]
     # Over all rows: whom a platform reports to is no secret of the one above.
     query = select(platform.c.code, platform.c.level, platform.c.region)
-    query = narrowed(query.where(platform.c.level.in_(levels), platform.c.state == "active"))
+    query = unbound(query.where(platform.c.level.in_(levels), platform.c.state == "active"))
     above = [other for other in connection.execute(query) if vocab.under(row["region"], other.region)]
     if not above:
         return None
@@ -56,7 +56,7 @@ def agree(connection: Connection, code: str, parent: str | None, reason: str) ->
     """Whom a platform reports to by agreement, instead of by region code. Raises BadRequest (`enrol.line`)."""
     row = by_code(connection, code)
     if parent is not None:
-        upper = connection.execute(narrowed(select(platform.c.level).where(platform.c.code == parent))).scalar()
+        upper = connection.execute(unbound(select(platform.c.level).where(platform.c.code == parent))).scalar()
         if upper is None:
             raise NotFound(f"there is no platform {parent}")
         if "E" in (upper, row["level"]) or _ORDER.index(upper) >= _ORDER.index(row["level"]):

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from app.access import keys, people
 from app.access.audit import Act, note
-from app.access.principal import acting, narrowed
+from app.access.principal import acting, narrowed, unbound
 from app.db import now
 from app.platforms import notices, trials
 from app.platforms.history import evidence, write
@@ -177,7 +177,7 @@ def end_keys(connection: Connection, owner: str, label: str, why: str) -> None:
 def _coded(connection: Connection, row: Any) -> str:
     """The platform, under the lowest free number of its level and region. Raises Conflict when all 99 are given."""
     stem = f"{row.level}-{row.region}-"
-    taken = connection.execute(narrowed(select(platform.c.code).where(platform.c.code.like(f"{stem}%"))))
+    taken = connection.execute(unbound(select(platform.c.code).where(platform.c.code.like(f"{stem}%"))))
     numbers = {int(code[-2:]) for code in taken.scalars()}
     number = next((number for number in range(1, 100) if number not in numbers), None)
     if number is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from app.access.principal import narrowed
+from app.access.principal import unbound
 from app.platforms.stages import HARVESTED, Kind, Stage, named
 from app.platforms.tables import enrolment
 from app.protocol.errors import Conflict
@@ -33,4 +33,4 @@ def own_domain(connection: Connection, row: Any) -> None:
 def _admitted(connection: Connection, row: Any, column: ColumnElement[Any], *more: ColumnElement[bool]) -> str | None:
     others = select(enrolment.c.code).where(column == row._mapping[column.name], column != "", enrolment.c.id != row.id)
     living = others.where(enrolment.c.stage.in_([*HARVESTED, Stage.SUSPENDED]), *more)
-    return connection.execute(narrowed(living)).scalar()
+    return connection.execute(unbound(living)).scalar()

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import ColumnElement, Connection, desc, func, or_, select
 
-from app.access.principal import Statement, acting, narrowed, within
+from app.access.principal import Statement, acting, narrowed, unbound, within
 from app.db import plain
 from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, Verdict, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
@@ -98,13 +98,13 @@ def usual_s(connection: Connection, stage: str) -> int | None:
 def waiting(connection: Connection) -> int:
     """Applications that nobody has submitted yet, of everybody: what bounds them is the hub's."""
     query = select(func.count()).select_from(enrolment).where(enrolment.c.stage == "applied")
-    return int(connection.execute(narrowed(query)).scalar_one())
+    return int(connection.execute(unbound(query)).scalar_one())
 
 
 def applied_from(connection: Connection, origin: str, since: int) -> int:
     """Applications that came from an address after this time; by the index on both."""
     query = select(func.count()).select_from(enrolment).where(enrolment.c.origin == origin)
-    return int(connection.execute(narrowed(query.where(enrolment.c.created_at > since))).scalar_one())
+    return int(connection.execute(unbound(query.where(enrolment.c.created_at > since))).scalar_one())
 
 
 def _brief(row: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def platforms(connection: Connection) -> list[dict[str, Any]]:
 
 def names(connection: Connection) -> dict[str, str]:
     """Names by code, of all platforms whoever asks: who published a record is public."""
-    query = narrowed(select(platform.c.code, platform.c.name))
+    query = unbound(select(platform.c.code, platform.c.name))
     return {row.code: row.name for row in connection.execute(query)}
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, select
 
 from app.access.audit import Act, note
-from app.access.principal import acting, narrowed
+from app.access.principal import acting, unbound
 from app.db import now
 from app.platforms import moves
 from app.platforms.applications import new_id
@@ -28,7 +28,7 @@ def register(connection: Connection, code: str, name: str, region: str | None = 
     if not acting(connection).rows.cover(code, region or code[2:8]):
         raise Forbidden(f"platform {code} lies outside of the regions that you look after")
     # Over all rows: a code that somebody else has is taken, whoever asks.
-    if connection.execute(narrowed(select(platform.c.code).where(platform.c.code == code))).first():
+    if connection.execute(unbound(select(platform.c.code).where(platform.c.code == code))).first():
         raise Conflict(f"platform {code} is registered already")
     at, place = now(connection), {"name": name, "level": code[0], "region": region or code[2:8]}
     connection.execute(

@@ -5,7 +5,7 @@ import secrets
 from alembic import op
 from sqlalchemy import text
 
-from app.access import audit
+from app.access import audit, wall
 from app.access import tables as access
 from app.admission import tables as admission
 from app.catalogue import search
@@ -27,6 +27,7 @@ def upgrade() -> None:
     metadata.create_all(connection, checkfirst=False)
     search.create(connection)
     audit.protect(connection)
+    wall.build(connection, metadata)
     if connection.dialect.name == "postgresql":
         connection.execute(text("CREATE SEQUENCE record_pk CACHE 1"))
     for name in ("seq", "pk", "at"):
@@ -38,6 +39,7 @@ def downgrade() -> None:
     connection = op.get_bind()
     search.drop(connection)
     audit.unprotect(connection)
+    wall.tear_down(connection, metadata)
     if connection.dialect.name == "postgresql":
         connection.execute(text("DROP SEQUENCE record_pk"))
     metadata.drop_all(connection)

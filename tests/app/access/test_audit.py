@@ -240,6 +240,9 @@ def _everything(hub: Desk) -> None:
     made = admin.post("/api/v1/keys", json={"platform": "P-440000-01", "label": "push"}).json()
     rotated = admin.post(f"/api/v1/keys/{made['prefix']}/rotate", json={"overlap_s": 60})
     admin.post(f"/api/v1/keys/{rotated.json()['prefix']}/revoke", json={"reason": "test"})
+    bound = {"platform": "P-440000-01", "certificate": "ab" * 32}
+    admin.post("/api/v1/certificates", json=bound)
+    admin.delete(f"/api/v1/certificates/P-440000-01/{'ab' * 32}")
     admin.post("/api/v1/people/wang/roles", json={"roles": ["operator", "reviewer"]})
     body = {"platform": "P-440000-01", "name": "n", "connector": "ix"}
     feed = staff.post(
@@ -344,6 +347,7 @@ def _enrolled(hub: Desk, staff: Any, platform: Any) -> None:
     grading = {"level": 3, "filing": "44010043001-23001", "expires_on": "2099-06-30"}
     platform.post("/api/v1/platforms/P-440000-01/grading", json=grading)
     staff.post("/api/v1/platforms/P-440000-01/line", json={"parent": None, "reason": "test"})
+    staff.put("/api/v1/platforms/P-440000-01/weight", json={"weight": 2, "reason": "test"})
     staff.post("/api/v1/choices", json={"platform": "E-110000-01", "region": "440000"})
     body = {"title": "t", "body": "b", "platforms": ["P-440000-01"]}
     notice = staff.post("/api/v1/notices", json=body).json()["id"]

@@ -1,7 +1,9 @@
 """Signing in through an identity provider, over real sockets: what is right comes in, everything else stays out."""
 
+import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -345,6 +347,46 @@ def test_a_provider_that_is_down_is_not_asked_by_every_visitor(sqlite: Database,
     with desk(sqlite, tmp_path, **_settings(idp, oidc_issuer=f"{idp.url}/nowhere")) as hub:
         assert [Browser(hub).get("/login/oidc").status_code for _ in range(5)] == [401] * 5
         assert len(idp.asked) == 1
+
+
+def test_the_whole_way_from_a_link_over_http_by_the_button_to_the_page_that_was_asked_for(
+    database: Database, tmp_path: Path, idp: Provider
+) -> None:
+    """No claim names anybody here: only the link that the security administrator makes lets the subject in."""
+    with desk(database, tmp_path, **_settings(idp, oidc_name_claim="")) as hub:
+        _account(hub, "wang")
+        admin, operator = hub.person("sun", "security-administrator"), hub.person("li", "operator")
+        path, subject = "/api/v1/people/wang/links", str(idp.claims["sub"])
+        assert _by_the_button(hub).inside is False, "nobody's subject yet"
+        assert operator.post(path, json={"subject": subject}).status_code == 403
+        made = admin.post(path, json={"subject": subject})
+        assert (made.status_code, made.json()["issuer"]) == (201, idp.url)
+        assert [one["subject"] for one in admin.get(path).json()["items"]] == [subject]
+        assert admin.post(path, json={"subject": "another"}).status_code == 409
+        assert admin.post("/api/v1/people/nobody/links", json={"subject": "another"}).status_code == 404
+        assert admin.post(path, json={"subject": ""}).status_code == 422
+        browser = _by_the_button(hub)
+        assert browser.inside
+        assert browser.get("/api/v1/me").json()["name"] == "wang"
+        assert browser.get("/feeds?state=late").status_code == 200
+        assert admin.delete(path).json() == {"name": "wang", "done": "unlink"}
+        assert admin.get(path).json()["items"] == []
+        assert _by_the_button(hub).inside is False
+    assert [why for _, why in _refused(hub)] == ["person.unknown", "person.unknown"]
+
+
+def _by_the_button(hub: Desk) -> Browser:
+    """From a closed page to the sign-in page, by the address of its button out to the provider, and back."""
+    browser = Browser(hub)
+    page = browser.get("/login", params={"to": "/feeds?state=late"})
+    button = re.search(r'href="(/login/oidc\?[^"]+)"', page.text)
+    assert button is not None
+    out = browser.get(unescape(button[1]))
+    back = urlsplit(httpx.get(out.headers["location"], timeout=60).headers["location"])
+    arrived = browser.get(f"{back.path}?{back.query}")
+    if arrived.status_code == 303:
+        assert arrived.headers["location"] == "/feeds?state=late"
+    return browser
 
 
 def test_the_button_is_there_only_when_a_provider_is(hub: Desk, sqlite: Database, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import quarantine
 from app.harvest.tables import rejection
+from app.platforms import lines
 from app.platforms import service as platforms
 from app.protocol.canonical import canonical, content_hash
 from tests.hub import Hub
@@ -114,6 +115,37 @@ def test_a_province_relays_a_vendor_that_is_not_enrolled_here_and_no_other(datab
     with database.write() as connection:
         platforms.register(connection, VENDOR, "企业")
     assert relay.says(_put(VENDOR, 2, 1, "第二课"))["rejected"] == 1
+
+
+def test_a_province_relays_what_belongs_under_it_by_agreement_and_no_longer_what_has_left_its_line(
+    database: Database,
+) -> None:
+    """A county far away that agreed to report to it, a city below that county's line, and a county of its own that left."""
+    hub, far_county, near_county, school = Hub(database), "D-650102-01", "D-440105-01", "S-650102-07"
+    relay, other = _Platform(hub, PROVINCE), _Platform(hub, FAR)
+    with database.write() as connection:
+        for code in (PROVINCE, FAR, far_county, near_county, school):
+            platforms.register(connection, code, code)
+    said = (_put(far_county, 1, 1, "第一课"), _put(school, 1, 1, "校本课"), _put(near_county, 1, 1, "第二课"))
+    before = relay.says(*said)
+    assert (before["created"], before["rejected"]) == (1, 2), "by region code"
+    with database.write() as connection:
+        lines.agree(connection, far_county, PROVINCE, "托管")
+        lines.agree(connection, school, far_county, "县管")
+        lines.agree(connection, near_county, FAR, "托管")
+    after = relay.says(*(_put(code, 2, 1, "新课") for code in (far_county, school, near_county)))
+    assert (after["created"], after["rejected"]) == (2, 1), "by agreement, through the one in between too"
+    theirs = other.says(*(_put(code, 3, 1, "新课") for code in (far_county, school, near_county)))
+    assert (theirs["created"], theirs["rejected"]) == (1, 2)
+
+
+def test_agreements_in_a_circle_end(database: Database) -> None:
+    hub, one, two = Hub(database), "D-650102-01", "D-650103-01"
+    relay = _Platform(hub, PROVINCE)
+    with database.write() as connection:
+        platforms.register(connection, one, one, parent=two)
+        platforms.register(connection, two, two, parent=one)
+    assert relay.says(_put(one, 1, 1, "第一课"))["rejected"] == 1
 
 
 def test_a_look_alike_of_anothers_code_is_no_code(database: Database) -> None:
