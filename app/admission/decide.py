@@ -14,7 +14,7 @@ from app.access.audit import Act, note
 from app.access.principal import acting, narrowed, within
 from app.admission import publishing
 from app.admission.policy import LEVELS, level_of, seen_at
-from app.admission.service import NARROW, PUBLIC, REJECTED, WAITING, WITHDRAWN
+from app.admission.states import NARROW, PUBLIC, REJECTED, WAITING, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import queries
 from app.db import among, now

@@ -47,20 +47,24 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before."""
+    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before.
+
+    `standing` are ids whose live records came with other bytes now; a harvest names them, and the host brake watches.
+    """
 
     feed_id: int
     run_id: int
     province: str
     native: bool = False
     again: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3).
 
-    `held` is counted by whoever lets only a part of them in (`app.admission`).
+    `held` is counted, and `declined` named, by whoever lets only a part of them in (`app.admission`).
     `written` are the created and changed records: row number to source hash, which names the bytes that won.
     """
 
@@ -70,6 +74,7 @@ class Outcome:
     duplicate: int = 0
     held: int = 0
     conflicts: list[str] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
     written: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -177,7 +182,7 @@ def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], int]:
     for arrival in arrivals:
         if (earlier := latest.get(arrival.record.id)) is not None:
             duplicate += 1
-            if _older(arrival.stamp, earlier.stamp):
+            if older(arrival.stamp, earlier.stamp):
                 continue
         latest[arrival.record.id] = arrival
     return latest, duplicate
@@ -250,7 +255,7 @@ def _nothing(id: str) -> bytes:
     return canonical({"id": id, "title": id})
 
 
-def _older(stamp: str | None, other: str | None) -> bool:
+def older(stamp: str | None, other: str | None) -> bool:
     return stamp is not None and other is not None and stamp < other
 
 
@@ -268,7 +273,7 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
         return "unchanged"
     # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
     moved = old.run_id == origin.run_id or arrival.record.id in origin.again
-    if moved and _older(arrival.stamp, old.stamp):
+    if moved and older(arrival.stamp, old.stamp):
         return "duplicate"
     return "changed"
 

@@ -164,7 +164,7 @@ def rejections(
 
 
 def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
-    """Held removals that wait for a person."""
+    """Held changes that wait for a person."""
     query = select(held).where(held.c.state == "pending").order_by(held.c.id)
     if feed_id is not None:
         query = query.where(held.c.feed_id == feed_id)

@@ -49,6 +49,8 @@ class Standing(NamedTuple):
     held: int | None
     held_count: int
     held_live: int
+    held_kind: str | None
+    held_cause: str
 
 
 class Group(NamedTuple):
@@ -91,8 +93,10 @@ def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, A
 
 
 def _pending(connection: Connection) -> dict[int, Any]:
-    """The oldest undecided removal by feed."""
-    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live).where(held.c.state == "pending")
+    """The oldest undecided change by feed."""
+    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live, held.c.kind, held.c.cause).where(
+        held.c.state == "pending"
+    )
     found: dict[int, Any] = {}
     for row in connection.execute(mine(connection, query.order_by(held.c.id), held.c.feed_id)):
         found.setdefault(row.feed_id, row)
@@ -121,6 +125,7 @@ def _standing(row: Any, last: Any, waits: Any, at: int) -> Standing:
         word, lag, row.every_s, max(0, (row.next_at - at) // 1_000_000), row.attempts,
         last.id if last else None, last.status if last else None, last.error_kind if last else None, last.error if last else None,
         waits.id if waits else None, waits.count if waits else 0, waits.live if waits else 0,
+        waits.kind if waits else None, waits.cause if waits else "",
     )  # fmt: skip
 
 
@@ -188,7 +193,7 @@ def feeds_status(connection: Connection, found: Iterable[Standing] | None = None
         {
             "feed": one.feed, "platform": one.platform, "name": one.name, "connector": one.connector,
             "province": one.province, "state": one.state.value, "lag_s": one.lag_s, "every_s": one.every_s,
-            "held": {"id": one.held, "count": one.held_count, "live": one.held_live} if one.held else None,
+            "held": {"id": one.held, "kind": one.held_kind, "count": one.held_count, "live": one.held_live} if one.held else None,
             "records": counts.get(f"feed={one.feed}", 0), "last_run": one.run, "last_status": one.run_status,
             "error": {"kind": one.error_kind, "detail": one.error} if one.error_kind else None,
         }

@@ -26,7 +26,7 @@ from app.db import Database
 from app.feeds import leases
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
-from app.harvest import brake, loop, pages, runs
+from app.harvest import brake, decisions, loop, pages, runs
 from app.harvest.loop import Engine, harvest
 from app.harvest.prepare import Batch
 from app.harvest.store import store
@@ -156,7 +156,7 @@ class World(RuleBasedStateMachine):
                 ids = connection.execute(select(removal.c.id).where(removal.c.held_id == waiting["id"])).scalars()
                 which = self.feeds.index(waiting["feed_id"])
                 gone = all(_key(id) not in self.sources[which].live for id in ids)
-                (brake.approve if gone and wise else brake.reject)(connection, waiting["id"])
+                (decisions.approve if gone and wise else decisions.reject)(connection, waiting["id"])
 
     # What must hold
     @invariant()

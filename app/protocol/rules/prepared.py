@@ -14,6 +14,7 @@ _ERRORS: Final = (
     ("record.shape", "记录不是 JSON 对象。", "A record must be a JSON object.", "[1, 2]", "每条记录应为一个对象。", "Send one object for each record.", ""),
     ("record.xml", "记录的 XML 无法解析。", "The record's XML cannot be parsed.", "<dc:title>A & B</dc:title>", "转义 `&` 与 `<`，并声明命名空间。", "Escape `&` and `<`, and declare the namespaces.", ""),
     ("record.version_conflict", "同一版本内容不同。", "The same version came with other content.", "version 3 twice, two hashes", "内容变化时提高 `version`。", "Raise `version` whenever the content changes.", "IX/1 V3"),
+    ("record.host_declined", "链接改到了别的主机，值班员已驳回。", "The record's link leads to another host, and an operator has declined that.", "https://old.example/1 then https://new.example/1", "与枢纽值班员联系；同意后由其 `hutong replay FEED --rule record.host_declined`。", "Talk to the hub's operator, who lets it in with `hutong replay FEED --rule record.host_declined`.", "docs/faults.md"),
     ("record.foreign", "记录属于其他平台。", "The record belongs to another platform.", "a feed of E-110000-01 with ix:P-440000-01:7", "只发布本平台的记录；转发下级平台的记录须由其上级平台进行。", "Publish your own records; others are relayed by the platform above them.", "IX/1 2"),
     ("mapping.shape", "映射不适合这条记录。", "The mapping does not fit this record.", "a template over an object", "用 `hutong preview` 试映射。", "Try the mapping with `hutong preview`.", ""),
     ("oai.no_metadata", "未标记删除的记录没有元数据。", "A record that is not deleted has no metadata.", "<record><header/></record>", "请补全元数据，或标记 `status=\"deleted\"`。", "Send the metadata, or mark it deleted.", "OAI-PMH 2.0 2.5"),

@@ -1,0 +1,118 @@
+"""One arrival against what is kept back and what is live under its id. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.admission.hosts import CAUSE, host, leads_elsewhere
+from app.admission.policy import Policies, Policy
+from app.admission.states import ASIDE, BRAKED, DECIDED, DECLINED, MOVED, WAITING
+from app.catalogue.service import Arrival, Origin, older
+from app.protocol.record import Prepared, restore
+from app.protocol.words import platform_of
+
+
+@dataclass(slots=True)
+class Split:
+    """A page after the gate: what goes on, rows to keep back, ids that are not kept back any more."""
+
+    admitted: list[Arrival] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+    repeated: list[dict[str, Any]] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
+    superseded: int = 0  # put aside earlier in this run and replaced: the run has counted them as held
+    late: int = 0  # older than what was put aside
+
+
+def judge(split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any) -> None:
+    """One arrival against what is kept back and what is live under its id (`held`, `live`)."""
+    record = arrival.record
+    if held is not None and held.native and arrival.version is not None and arrival.version <= held.version:
+        same = held.hash == record.hash
+        if arrival.version == held.version and not same:
+            split.conflicts.append(record.id)
+            return
+        if not same:  # older than what we know of it
+            split.repeated.append({"key": record.id, "source": bytes(held.source_hash), "told": held.stamp})
+            return
+    moves = live is not None and record.id in origin.standing and leads_elsewhere(record.document, bytes(live))
+    if held is not None and held.state in ASIDE:
+        _judge_aside(split, chosen, arrival, origin, held, live, moves)
+        return
+    if held is not None and held.hash == record.hash:
+        split.repeated.append({"key": record.id, "source": arrival.source_hash, "told": arrival.stamp})
+        return
+    policy, matter = _policy_of(chosen, record)
+    if held is not None and policy.matter(restore(bytes(held.document))) == matter:
+        split.rows.append(_row(arrival, origin, policy, matter, orjson.loads(held.causes)) | _standing(held))
+        return
+    causes = _causes(chosen, policy, arrival, matter, held, live)
+    if causes or moves:
+        split.rows.append(_row(arrival, origin, policy, matter, causes))
+        return
+    split.admitted.append(arrival)
+    if held is not None:
+        split.freed.append(record.id)
+
+
+def _judge_aside(
+    split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any, moves: bool
+) -> None:
+    """The same where a content waits for its host (`states.ASIDE`): it came after what is live.
+
+    Bytes that are run again from quarantine come with a person's word, those of live records do not: both say nothing
+    of the source, so only what leads to the waiting host takes its place.
+    """
+    record = arrival.record
+    same_host, ours = host(record.document) == host(bytes(held.document)), held.run_id == origin.run_id
+    if ours and older(arrival.stamp, held.stamp):
+        split.late += 1
+    elif held.state == DECLINED and moves and same_host:
+        split.declined.append(record.id)
+    elif held.state != DECLINED and moves and held.hash == record.hash:
+        split.repeated.append({"key": record.id, "source": arrival.source_hash, "told": arrival.stamp})
+    elif held.state == BRAKED and moves and same_host:
+        split.rows.append(_row(arrival, origin, *_policy_of(chosen, record), []) | _standing(held))
+    else:
+        split.superseded += held.state == MOVED and ours
+        judge(split, chosen, arrival, origin, None, live)
+        if split.admitted[-1:] == [arrival] and (same_host or record.id in origin.standing or live is None):
+            split.freed.append(record.id)
+
+
+def _policy_of(chosen: Policies, record: Prepared) -> tuple[Policy, str]:
+    content = restore(record.document)
+    policy = chosen.of(platform_of(record.id), content)
+    return policy, policy.matter(content)
+
+
+def _causes(chosen: Policies, policy: Policy, arrival: Arrival, matter: str, held: Any, live: Any) -> list[str]:
+    """Why this content must wait. What is live as it is, or differs from it in nothing that matters, need not."""
+    if live is not None and policy.matter(restore(bytes(live))) == matter:
+        return []
+    causes = policy.causes(arrival.record, matter, chosen.level)
+    if not causes and held is not None and held.state in DECIDED:
+        return [f"admission.decided={held.state}"]
+    return causes
+
+
+def _row(arrival: Arrival, origin: Origin, policy: Policy, matter: str, causes: list[str]) -> dict[str, Any]:
+    record = arrival.record
+    return {
+        "id": record.id, "platform": platform_of(record.id), "feed_id": origin.feed_id, "run_id": origin.run_id,
+        "province": origin.province, "native": int(origin.native), "version": arrival.version, "hash": record.hash,
+        "matter": matter, "source_hash": arrival.source_hash, "stamp": arrival.stamp, "path": " ".join(arrival.path),
+        "flags": record.flags, "document": record.document, "causes": orjson.dumps(causes or [CAUSE]).decode(), "held_id": None,
+        "state": WAITING if causes else MOVED,
+        "people": policy.people, "visibility": policy.visibility, "audits": " ".join(policy.audits),
+        "came_at": 0, "first_by": None, "claimed_by": None, "claimed_until": 0,
+    }  # fmt: skip
+
+
+def _standing(held: Any) -> dict[str, Any]:
+    """What a change that does not matter leaves as it was."""
+    names = ("held_id", "state", "people", "visibility", "audits", "came_at", "first_by", "claimed_by", "claimed_until")
+    return {name: getattr(held, name) for name in names}
