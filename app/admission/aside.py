@@ -1,4 +1,4 @@
-"""What was put aside because its link leads to another host (`hosts.py`): let in, held, or declined."""
+"""What was put aside till its run's end (`states.ASIDE`): let in, held, or declined."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from app.access.principal import narrowed
 from app.admission import publishing
-from app.admission.states import BRAKED, DECLINED, MOVED
+from app.admission.states import BRAKED, DECLINED, MOVED, TILL_THE_END
 from app.admission.tables import candidate
 from app.catalogue.service import Outcome
 from app.db import among
@@ -15,20 +15,21 @@ from app.db import among
 BATCH = 500
 
 
-def moved(connection: Connection, feed_id: int) -> int:
-    """How many records of a feed wait for the end of a run; by index."""
-    query = select(func.count()).where(candidate.c.feed_id == feed_id, candidate.c.state == MOVED)
-    return int(connection.execute(query).scalar_one())
+def waiting(connection: Connection, feed_id: int) -> dict[str, int]:
+    """How many records of a feed wait for the end of a run, by state; by index."""
+    mine = (candidate.c.feed_id == feed_id, candidate.c.state.in_(TILL_THE_END))
+    found = connection.execute(select(candidate.c.state, func.count()).where(*mine).group_by(candidate.c.state))
+    return {state: number for state, number in found}
 
 
-def next_moved(connection: Connection, feed_id: int) -> list[Any]:
-    """At most BATCH of them, by id."""
-    query = select(candidate).where(candidate.c.feed_id == feed_id, candidate.c.state == MOVED)
+def next_of(connection: Connection, feed_id: int, *states: str) -> list[Any]:
+    """At most BATCH of those in these states, by id."""
+    query = select(candidate).where(candidate.c.feed_id == feed_id, candidate.c.state.in_(states))
     return list(connection.execute(query.order_by(candidate.c.id).limit(BATCH)))
 
 
 def hold(connection: Connection, feed_id: int, run_id: int, held_id: int) -> int:
-    """All of them become one held set in the name of this run; how many another run had brought."""
+    """All that moved to other hosts becomes one held set in the name of this run; how many another run had brought."""
     mine = (candidate.c.feed_id == feed_id, candidate.c.state == MOVED)
     others = connection.execute(select(func.count()).where(*mine, candidate.c.run_id != run_id)).scalar_one()
     held = update(candidate).where(*mine).values(state=BRAKED, held_id=held_id, run_id=run_id)

@@ -4,12 +4,9 @@ A supplier that is taken over, or one wrong job, re-homes a whole catalogue with
 of them tells. So what changes the host is put aside while its run goes on, and judged as a set at its end.
 """
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from app.protocol.record import restore
-
-CAUSE: Final = "brake.host"
 
 
 def host(document: bytes) -> str:

@@ -1,16 +1,18 @@
 """One arrival against what is kept back and what is live under its id. Pure."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from app.admission.hosts import CAUSE, host, leads_elsewhere
+from app.admission.hosts import host, leads_elsewhere
 from app.admission.policy import Policies, Policy
-from app.admission.states import ASIDE, BRAKED, DECIDED, DECLINED, MOVED, WAITING
+from app.admission.states import ASIDE, BRAKED, DECIDED, DECLINED, MOVED, OLDER, TILL_THE_END, WAITING
 from app.catalogue.service import Arrival, Origin, older
 from app.protocol.record import Prepared, restore
 from app.protocol.words import platform_of
+
+CAUSES: Final = {MOVED: "brake.host", OLDER: "record.older"}
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class Split:
     conflicts: list[str] = field(default_factory=list)
     declined: list[str] = field(default_factory=list)
     superseded: int = 0  # put aside earlier in this run and replaced: the run has counted them as held
-    late: int = 0  # older than what was put aside
+    twice: list[str] = field(default_factory=list)  # ids of those, and of what came older than what was put aside
 
 
 def judge(split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any) -> None:
@@ -38,9 +40,9 @@ def judge(split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held
         if not same:  # older than what we know of it
             split.repeated.append({"key": record.id, "source": bytes(held.source_hash), "told": held.stamp})
             return
-    moves = live is not None and record.id in origin.standing and leads_elsewhere(record.document, bytes(live))
+    state = _put_aside(arrival, origin, live)
     if held is not None and held.state in ASIDE:
-        _judge_aside(split, chosen, arrival, origin, held, live, moves)
+        _judge_aside(split, chosen, arrival, origin, held, live, state)
         return
     if held is not None and held.hash == record.hash:
         split.repeated.append({"key": record.id, "source": arrival.source_hash, "told": arrival.stamp})
@@ -50,18 +52,33 @@ def judge(split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held
         split.rows.append(_row(arrival, origin, policy, matter, orjson.loads(held.causes)) | _standing(held))
         return
     causes = _causes(chosen, policy, arrival, matter, held, live)
-    if causes or moves:
-        split.rows.append(_row(arrival, origin, policy, matter, causes))
+    if causes or state:
+        split.rows.append(_row(arrival, origin, policy, matter, causes or [CAUSES[state]]) | _waits(causes, state))
         return
     split.admitted.append(arrival)
     if held is not None:
         split.freed.append(record.id)
 
 
+def is_put_aside(arrival: Arrival, origin: Origin, live: Any) -> bool:
+    """Whether this content of a live record (`document`, `stamp`; None where it is not) waits for its run's end."""
+    return bool(_put_aside(arrival, origin, live))
+
+
+def _put_aside(arrival: Arrival, origin: Origin, live: Any) -> str:
+    if live is None or arrival.record.id not in origin.standing:
+        return ""
+    if leads_elsewhere(arrival.record.document, bytes(live.document)):
+        return MOVED
+    # A source that lists one id twice, with the newer stamp last, would otherwise change it back and forth at every run.
+    late = arrival.version is None and older(arrival.stamp, live.stamp) and arrival.record.id not in origin.again
+    return OLDER if late and arrival.record.document != bytes(live.document) else ""
+
+
 def _judge_aside(
-    split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any, moves: bool
+    split: Split, chosen: Policies, arrival: Arrival, origin: Origin, held: Any, live: Any, state: str
 ) -> None:
-    """The same where a content waits for its host (`states.ASIDE`): it came after what is live.
+    """The same where a content is put aside already (`states.ASIDE`): it came after what is live.
 
     Bytes that are run again from quarantine come with a person's word, those of live records do not: both say nothing
     of the source, so only what leads to the waiting host takes its place.
@@ -69,15 +86,17 @@ def _judge_aside(
     record = arrival.record
     same_host, ours = host(record.document) == host(bytes(held.document)), held.run_id == origin.run_id
     if ours and older(arrival.stamp, held.stamp):
-        split.late += 1
-    elif held.state == DECLINED and moves and same_host:
+        split.twice.append(record.id)
+    elif held.state == DECLINED and state == MOVED and same_host:
         split.declined.append(record.id)
-    elif held.state != DECLINED and moves and held.hash == record.hash:
+    elif held.state != DECLINED and state and held.hash == record.hash:
         split.repeated.append({"key": record.id, "source": arrival.source_hash, "told": arrival.stamp})
-    elif held.state == BRAKED and moves and same_host:
-        split.rows.append(_row(arrival, origin, *_policy_of(chosen, record), []) | _standing(held))
+    elif held.state == BRAKED and state == MOVED and same_host:
+        split.rows.append(_row(arrival, origin, *_policy_of(chosen, record), [CAUSES[MOVED]]) | _standing(held))
     else:
-        split.superseded += held.state == MOVED and ours
+        if held.state in TILL_THE_END and ours:
+            split.superseded += 1
+            split.twice.append(record.id)
         judge(split, chosen, arrival, origin, None, live)
         if split.admitted[-1:] == [arrival] and (same_host or record.id in origin.standing or live is None):
             split.freed.append(record.id)
@@ -91,7 +110,7 @@ def _policy_of(chosen: Policies, record: Prepared) -> tuple[Policy, str]:
 
 def _causes(chosen: Policies, policy: Policy, arrival: Arrival, matter: str, held: Any, live: Any) -> list[str]:
     """Why this content must wait. What is live as it is, or differs from it in nothing that matters, need not."""
-    if live is not None and policy.matter(restore(bytes(live))) == matter:
+    if live is not None and policy.matter(restore(bytes(live.document))) == matter:
         return []
     causes = policy.causes(arrival.record, matter, chosen.level)
     if not causes and held is not None and held.state in DECIDED:
@@ -105,11 +124,14 @@ def _row(arrival: Arrival, origin: Origin, policy: Policy, matter: str, causes: 
         "id": record.id, "platform": platform_of(record.id), "feed_id": origin.feed_id, "run_id": origin.run_id,
         "province": origin.province, "native": int(origin.native), "version": arrival.version, "hash": record.hash,
         "matter": matter, "source_hash": arrival.source_hash, "stamp": arrival.stamp, "path": " ".join(arrival.path),
-        "flags": record.flags, "document": record.document, "causes": orjson.dumps(causes or [CAUSE]).decode(), "held_id": None,
-        "state": WAITING if causes else MOVED,
+        "flags": record.flags, "document": record.document, "causes": orjson.dumps(causes).decode(), "held_id": None, "state": WAITING,
         "people": policy.people, "visibility": policy.visibility, "audits": " ".join(policy.audits),
         "came_at": 0, "first_by": None, "claimed_by": None, "claimed_until": 0,
     }  # fmt: skip
+
+
+def _waits(causes: list[str], state: str) -> dict[str, Any]:
+    return {"state": WAITING if causes else state}
 
 
 def _standing(held: Any) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from app.admission.hosts import leads_elsewhere
-from app.admission.judging import Split, judge
+from app.admission.judging import Split, is_put_aside, judge
 from app.admission.policy import Policies, policies
-from app.admission.states import DECLINED, MOVED, PUBLIC, UNDECIDED
+from app.admission.states import DECLINED, PUBLIC, TILL_THE_END, UNDECIDED
 from app.admission.tables import candidate
 from app.catalogue import originals, queries, service
 from app.catalogue.service import Arrival, Origin, Outcome
@@ -40,7 +39,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
         return Outcome()
     chosen = Policies(policies(connection), level)
     everybody = chosen.open({platform_of(arrival.record.id) for arrival in arrivals})
-    if everybody and not any_kept(connection) and not _any_moves(connection, arrivals, origin):
+    if everybody and not any_kept(connection) and not _any_aside(connection, arrivals, origin):
         outcome = service.apply(connection, arrivals, origin)
     else:
         outcome = _through_the_gate(connection, chosen, arrivals, origin, kept)
@@ -48,26 +47,27 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
     return outcome
 
 
-def _any_moves(connection: Connection, arrivals: Sequence[Arrival], origin: Origin) -> bool:
-    """Whether a live record's link would lead to another host; where no live record changes nothing is read."""
+def _any_aside(connection: Connection, arrivals: Sequence[Arrival], origin: Origin) -> bool:
+    """Whether something of a page waits for its run's end; where no live record changes nothing is read."""
     if not origin.standing:
         return False
-    changing = [arrival.record for arrival in arrivals if arrival.record.id in origin.standing]
-    live = queries.live_documents(connection, [record.id for record in changing])
-    return any(record.id in live and leads_elsewhere(record.document, live[record.id]) for record in changing)
+    changing = [arrival for arrival in arrivals if arrival.record.id in origin.standing]
+    live = queries.live_contents(connection, [arrival.record.id for arrival in changing])
+    return any(is_put_aside(arrival, origin, live.get(arrival.record.id)) for arrival in changing)
 
 
 def _through_the_gate(
     connection: Connection, chosen: Policies, arrivals: Sequence[Arrival], origin: Origin, kept: Kept
 ) -> Outcome:
-    latest, duplicate = service.newest(arrivals)
+    latest, twice = service.newest(arrivals)
     ids = list(latest)
-    waiting, live = _kept(connection, ids), queries.live_documents(connection, ids)
+    waiting, live = _kept(connection, ids), queries.live_contents(connection, ids)
     split = Split()
     for id, arrival in latest.items():
         judge(split, chosen, arrival, origin, waiting.get(id), live.get(id))
     outcome = service.apply(connection, split.admitted, origin)
-    outcome.duplicate += duplicate + split.superseded + split.late
+    outcome.duplicate += len(twice) + len(split.twice)
+    outcome.repeated += twice + split.twice
     outcome.held = len(split.rows) - split.superseded
     outcome.unchanged += len(split.repeated)
     outcome.conflicts += split.conflicts
@@ -130,7 +130,7 @@ def gone(connection: Connection, feed_id: int, run_id: int, ids: Sequence[str]) 
     if not ids or not any_kept(connection):
         return 0
     mine = (candidate.c.feed_id == feed_id, among(connection, candidate.c.id, ids))
-    counted = select(func.count()).where(*mine, candidate.c.state == MOVED, candidate.c.run_id == run_id)
+    counted = select(func.count()).where(*mine, candidate.c.state.in_(TILL_THE_END), candidate.c.run_id == run_id)
     number = connection.execute(counted).scalar_one()
     connection.execute(delete(candidate).where(*mine, candidate.c.state.in_(UNDECIDED)))
     return int(number)

@@ -9,11 +9,13 @@ WITHDRAWN: Final = "withdrawn"
 NARROW: Final = "narrow"
 DECIDED: Final = (REJECTED, WITHDRAWN)
 
-# Its link leads to another host than the live record's (`hosts.py`).
+# Put aside: its link leads to another host than the live record's (`hosts.py`).
 MOVED: Final = "moved"  # until its run's end
+OLDER: Final = "older"  # not for its host: its stamp is older than the live record's, which may come yet in this run
 BRAKED: Final = "braked"  # too many at once: a person decides on the set
 DECLINED: Final = "declined"  # decided: the record stays as it is while its source says this
-ASIDE: Final = (MOVED, BRAKED, DECLINED)
+ASIDE: Final = (MOVED, OLDER, BRAKED, DECLINED)
+TILL_THE_END: Final = (MOVED, OLDER)
 
 UNDECIDED: Final = (WAITING, NARROW, *ASIDE)
 """What a source takes back with its record."""

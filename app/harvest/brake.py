@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
-from app.db import insert_missing, now
+from app.db import among, insert_missing, now
 from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
 
@@ -54,6 +54,12 @@ def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -
     rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids if len(id) <= ID_LIMIT]
     if rows:
         connection.execute(insert_missing(connection, sighting), rows)
+
+
+def sighted(connection: Connection, feed_id: int, part: str, ids: Collection[str]) -> frozenset[str]:
+    """Those of these ids that this part of a listing has held already since it began, whoever read it."""
+    query = select(sighting.c.id).where(sighting.c.feed_id == feed_id, sighting.c.part == part)
+    return frozenset(connection.execute(query.where(among(connection, sighting.c.id, list(ids)))).scalars())
 
 
 def absent(connection: Connection, feed_id: int, run_id: int, parts: frozenset[str]) -> int:

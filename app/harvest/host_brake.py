@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, select, update
 
 from app.access.principal import narrowed
 from app.admission import aside, hosts
+from app.admission.states import MOVED, TILL_THE_END
 from app.catalogue import originals, queries
 from app.catalogue.tables import record
 from app.db import now
@@ -33,19 +34,20 @@ def settle(task: Run) -> None:
     """At a run's end: lets in what was put aside, or holds it. Killed in between it is simply done again."""
     database, feed_id = task.engine.database, task.lease.feed_id
     with database.read() as connection:
-        number, live = aside.moved(connection, feed_id), _live(connection, feed_id)
-    floor, fraction = task.engine.hosts
-    if number > max(floor, fraction * live):
-        with database.write() as connection:
-            leases.hold(connection, task.lease)
-            _hold(connection, feed_id, task.run_id, live, f"the brake is at max({floor}, {fraction:.0%})")
+        waiting, live = aside.waiting(connection, feed_id), _live(connection, feed_id)
+    if not waiting:
         return
-    while number > 0:
+    moved, (floor, fraction) = waiting.get(MOVED, 0), task.engine.hosts
+    if moved > max(floor, fraction * live):
         with database.write() as connection:
             leases.hold(connection, task.lease)
-            rows = aside.next_moved(connection, feed_id)
+            _hold(connection, task, moved, live, f"the brake is at max({floor}, {fraction:.0%})")
+    rows: list[Any] = [None]
+    while rows:
+        with database.write() as connection:
+            leases.hold(connection, task.lease)
+            rows = aside.next_of(connection, feed_id, *TILL_THE_END)
             _let_in(connection, task.run_id, rows)
-            number = len(rows)
 
 
 def _live(connection: Connection, feed_id: int) -> int:
@@ -70,10 +72,9 @@ def _figures(connection: Connection, rows: Sequence[Any], held_by: int) -> dict[
     return counts
 
 
-def _hold(connection: Connection, feed_id: int, run_id: int, live: int, limit: str) -> None:
-    rows = aside.next_moved(connection, feed_id)
-    number = aside.moved(connection, feed_id)
-    example = next(iter(_moves(connection, rows[:1])), None)
+def _hold(connection: Connection, task: Run, number: int, live: int, limit: str) -> None:
+    feed_id, run_id = task.lease.feed_id, task.run_id
+    example = next(iter(_moves(connection, aside.next_of(connection, feed_id, MOVED)[:1])), None)
     first = f", first {example['before']} → {example['after']}" if example else ""
     row = {
         "feed_id": feed_id, "run_id": run_id, "kind": HOSTS, "count": number, "live": live, "state": "pending",

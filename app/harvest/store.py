@@ -35,6 +35,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
+        if step.page.listing is not None and step.standing and not step.begins:
+            again |= brake.sighted(connection, run.feed["id"], step.page.listing, step.standing)
         origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
         batch, passed = owners.screened(connection, run.feed, batch)
@@ -48,6 +50,8 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         counts["duplicate"] += dropped
         counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
         counts |= {"rejected": len(refused), "held": outcome.held - dropped + deleted + _absent(connection, run, step)}
+        if outcome.repeated:
+            runs.warn(connection, run.run_id, "record.repeated", outcome.repeated)
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
         if step.last and step.page.done:

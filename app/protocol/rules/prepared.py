@@ -27,6 +27,7 @@ _FLAGS: Final = (
     ("missing", Severity.WARNING, "缺少国家标准要求的字段。", "A field that the standard calls mandatory is missing.", "missing:languages", "在源数据中补充，或在映射中给出 `constant` 或 `defaults`。", "Add it at the source, or give a `constant` or a default in the mapping.", "GB/T 41469-2022"),
     ("unmapped", Severity.WARNING, "该词不在代码表中，按原样保留。", "No code list knows the term; it is kept as it came.", "unmapped:subject", "在映射的 `terms` 中写明它对应的代码。", "Say in `terms` of the mapping which code it means.", "docs/records.md"),
     ("unread", Severity.WARNING, "日期格式与映射不符，按原样保留。", "No date pattern of the mapping fits; the text is kept as it came.", "unread:published", "在映射的 `date` 中增加该格式。", "Add its pattern to `date` in the mapping.", ""),
+    ("record.repeated", Severity.WARNING, "同一次运行里同一标识来了不止一次，内容不同。", "One identifier came more than once in a run, with different contents.", "page 1 and page 9 both list resource 7", "每条记录只列一次；内容变化时给出更新的时间戳。取时间戳较新者，否则取先见者。", "List each record once; raise its stamp when it changes. The newer stamp counts, else what came first.", ""),
     ("defaulted", Severity.ADVICE, "该字段为空，取映射中的缺省值。", "The field was empty and took the mapping's default.", "defaulted:system", "若缺省含义属实，无需处理。", "Nothing to do where the default is what empty means.", ""),
 )  # fmt: skip
 

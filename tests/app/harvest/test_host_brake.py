@@ -248,7 +248,7 @@ def test_a_worker_that_dies_while_it_lets_them_in_is_followed_by_one_that_finish
     with desk(database, 70) as at:
         at.shelf.move(50)
         monkeypatch.setattr(aside, "BATCH", 20)
-        take, calls = aside.next_moved, []
+        take, calls = aside.next_of, []
 
         def dying(*given: Any) -> list[Any]:
             calls.append(1)
@@ -256,10 +256,10 @@ def test_a_worker_that_dies_while_it_lets_them_in_is_followed_by_one_that_finish
                 raise _Died
             return take(*given)
 
-        monkeypatch.setattr(aside, "next_moved", dying)
+        monkeypatch.setattr(aside, "next_of", dying)
         with pytest.raises(_Died):
             at.run()
-        monkeypatch.setattr(aside, "next_moved", take)
+        monkeypatch.setattr(aside, "next_of", take)
         with at.hub.database.write() as connection:
             connection.execute(update(feed_table).values(lease_until=0))
         report = at.run()
@@ -288,8 +288,8 @@ def test_an_ordinary_harvest_reads_no_document(sqlite: Database, monkeypatch: py
 
     with desk(sqlite) as at:
         read: list[int] = []
-        documents = queries.live_documents
-        monkeypatch.setattr(queries, "live_documents", lambda c, ids: (read.append(len(ids)), documents(c, ids))[1])
+        documents = queries.live_contents
+        monkeypatch.setattr(queries, "live_contents", lambda c, ids: (read.append(len(ids)), documents(c, ids))[1])
         at.run()
         assert not read
         at.shelf.items["r000"]["title"] = "改了"
