@@ -37,17 +37,18 @@ from app.harvest.prepare import Batch
 from app.harvest.store import store
 from app.harvest.tables import removal
 from app.protocol.connector import Request
-from app.protocol.errors import LeaseLost, PeerUnavailable
+from app.protocol.errors import AddressForbidden, LeaseLost, PeerUnavailable
 from app.publish import oai
 from tests.faults.invariants import Faces, among_themselves, audited, connections
 from tests.faults.sources import MAPPING, Answer, Listing, Repository, Wire
 from tests.hub import Hub
 
 KEYS = st.sampled_from([f"r{n:02d}" for n in range(14)])
+MANY = st.lists(KEYS, min_size=4, max_size=8, unique=True)
 SOME = st.lists(KEYS, min_size=1, max_size=5, unique=True)
 WHICH = st.integers(0, 1)
 PLACES = st.tuples(st.sampled_from(["store", "fetch", "stored"]), st.integers(1, 3))
-FAULTS = ["drop", "500", "cut", "empty", "html", "twice", "inward"]
+FAULTS = ["drop", "500", "cut", "empty", "html", "twice"]
 INSIDE = b"http://127.0.0.1:9/list"
 
 
@@ -101,6 +102,12 @@ class World(RuleBasedStateMachine):
         self.ever_gone[which].add(key)
         self.sources[which].drop(key)
 
+    @rule(which=WHICH)
+    def lose_everything(self, which: int) -> None:
+        """A catalogue that is suddenly empty: a person is asked."""
+        for key in list(self.sources[which].live):
+            self.remove(which, key)
+
     # The workers
     @rule(which=WHICH)
     def run(self, which: int) -> None:
@@ -112,6 +119,12 @@ class World(RuleBasedStateMachine):
     def run_with_a_fault(self, which: int, keys: list[str], at: int, fault: str) -> None:
         self.change(which, keys)
         self._run(which, fault=_faulty(fault, at))
+
+    @rule(keys=MANY)
+    def lure(self, keys: list[str]) -> None:
+        """A platform names a next page that lies inside."""
+        self.change(0, keys)
+        assert self._run(0, fault=_faulty("inward", 1))["error"]["kind"] == AddressForbidden.kind
 
     @rule(which=WHICH, keys=SOME, places=st.lists(PLACES, min_size=1, max_size=3))
     def die(self, which: int, keys: list[str], places: list[tuple[str, int]]) -> None:
@@ -409,6 +422,9 @@ MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "an empty list deletes": _delete_all_that_is_absent,
     "an unchanged record takes a position": _judge_anew,
     "a run that fails moves its window": lambda patch: patch.setattr(loop, "_pages", _moves_its_window),
+    "a feed is registered without a row in the audit chain": lambda patch: patch.setattr(
+        feeds, "note", lambda *_, **__: None
+    ),
     "a decision leaves no row in the audit chain": lambda patch: patch.setattr(
         decisions, "note", lambda *_, **__: None
     ),
