@@ -78,7 +78,7 @@ def _kept(connection: Connection, chosen: Policies, row: Any, at: int) -> dict[s
         "source_hash": bytes(row.source_hash), "document": bytes(row.document), "raw": raw,
         "context": originals.mark(connection, context), "causes": '["admission.withdrawn"]', "state": WITHDRAWN,
         "people": policy.people, "visibility": policy.visibility, "audits": " ".join(policy.audits), "came_at": at,
-        "first_by": None, "claimed_by": None, "claimed_until": 0,
+        "first_by": None, "claimed_by": None, "claimed_until": 0, "held_id": None,
     }  # fmt: skip
 
 
