@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from app.admission import aside
@@ -17,10 +19,14 @@ from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.harvest import decisions, host_brake, quarantine, runs, undo
 from app.harvest.pages import Engine
+from app.main import create
+from app.monitor import observe
 from app.protocol.errors import BadRequest, Conflict
 from app.protocol.record import restore
+from app.settings import Settings
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
+from tests.planted import SECRET_KEY
 
 pytestmark = pytest.mark.postgres15
 MAPPING = {
@@ -311,7 +317,31 @@ def test_what_counts_as_another_host() -> None:
 
 
 def test_the_limit_is_a_setting() -> None:
-    from app.settings import Settings
-
     assert (Settings().hosts, Settings(host_brake="10,5%").hosts) == ((50, 0.3), (10, 0.05))
     assert Engine.__dataclass_fields__["hosts"].default == Settings().hosts
+
+
+def test_people_and_programs_see_what_would_move_where(sqlite: Database, tmp_path: Path) -> None:
+    with desk(sqlite) as at:
+        at.shelf.move(60)
+        at.run()
+    app = create(
+        Settings(data_dir=tmp_path, secret_key=SECRET_KEY, anonymous_scopes="catalogue:read ops:read"), harvest=False
+    )
+    app.state.database = sqlite
+    client = TestClient(app, headers={"accept": "text/html"})
+    said = {"zh-CN": ("批准改换 60 条", "改到别的主机"), "en": ("Approve: move 60", "to other hosts")}
+    for lang, (approve, cause) in said.items():
+        client.cookies.set("lang", lang)
+        page = client.get("/held/1").text
+        assert page.count(f"{OLD} → {NEW}") == 51, "fifty of the sample, and the first in the reason"
+        assert approve in page
+        for path in ("/held", "/held/1", "/runs/2", "/", "/platforms/P-440000-01"):
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert cause in answer.text or path == "/platforms/P-440000-01", path
+    (row,) = client.get("/api/v1/held").json()["items"]
+    assert (row["kind"], row["count"], row["state"]) == ("hosts", 60, "pending")
+    with sqlite.read() as connection:
+        (seen,) = observe.feeds(connection)
+    assert seen.held == row["cause"], "and so do alerts"
