@@ -38,6 +38,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         quotas=quotas,
         level=level_of(settings.platform_code),
         disk=disk(settings, database),
+        hosts=settings.hosts,
     )
     return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
 

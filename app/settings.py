@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     admin_email: str = "ops@edu-hub.org"
     tombstone_days: int = Field(default=400, ge=400)
     delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    host_brake: str = Field(default="50,30%", pattern=r"^\d+,\d+(\.\d+)?%$")
     disk_reserve: str = Field(default="1024,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2, le=3600)
@@ -173,5 +174,14 @@ class Settings(BaseSettings):
     @property
     def brake(self) -> tuple[int, float]:
         """(floor, fraction): removals above max(floor, fraction x live records) wait for a person."""
-        floor, percent = self.delete_brake.rstrip("%").split(",")
-        return int(floor), float(percent) / 100
+        return _limit(self.delete_brake)
+
+    @property
+    def hosts(self) -> tuple[int, float]:
+        """The same for records whose link leads to another host."""
+        return _limit(self.host_brake)
+
+
+def _limit(setting: str) -> tuple[int, float]:
+    floor, percent = setting.rstrip("%").split(",")
+    return int(floor), float(percent) / 100

@@ -14,7 +14,7 @@ from app.access.audit import Act, note
 from app.access.principal import acting, narrowed, within
 from app.admission import publishing, ramp
 from app.admission.policy import LEVELS, level_of, seen_at
-from app.admission.service import NARROW, PUBLIC, REJECTED, WAITING, WITHDRAWN
+from app.admission.states import NARROW, PUBLIC, RAMP, REJECTED, WAITING, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import digests, queries
 from app.db import among, now
@@ -137,7 +137,7 @@ def _refused(item: Item, row: Any, kind: str) -> Case:
 
 def _admission(wanted: Decision, item: Item, kept: Any, was: dict[str, Any], level: str) -> Case:
     """Of two people the narrower visibility counts: nobody raises it alone. The ramp lets in what lies beyond it."""
-    if kept.state == ramp.RAMP:
+    if kept.state == RAMP:
         return _refused(item, kept, "admission.not_waiting")
     visibility = wanted.visibility or kept.visibility
     if kept.people > 1:

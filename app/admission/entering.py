@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from app.access.principal import narrowed
 from app.admission import publishing, ramp
-from app.admission.service import BEYOND, WAITING
+from app.admission.states import BEYOND, RAMP, WAITING
 from app.admission.tables import candidate
 from app.db import among, now
 from app.feeds import service as feeds
@@ -72,7 +72,7 @@ def enter(connection: Connection, feed_id: int, limit: int) -> Entered:
 
 
 def _inside(feed_id: int, bound: int) -> Sequence[Any]:
-    return candidate.c.feed_id == feed_id, candidate.c.state == ramp.RAMP, candidate.c.draw < bound
+    return candidate.c.feed_id == feed_id, candidate.c.state == RAMP, candidate.c.draw < bound
 
 
 def _queue(connection: Connection, causes: dict[str, list[str]]) -> None:

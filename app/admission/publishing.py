@@ -12,9 +12,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from app.admission.policy import Policies, policies
-from app.admission.service import COLUMNS, WITHDRAWN
+from app.admission.service import COLUMNS
+from app.admission.states import WITHDRAWN
 from app.catalogue import originals, service
-from app.catalogue.service import Arrival, Origin
+from app.catalogue.service import Arrival, Origin, Outcome
 from app.clock import iso
 from app.db import load, now
 from app.feeds import service as feeds
@@ -28,16 +29,16 @@ ANNOTATION: Final = "annotation"
 OURS: Final = 0  # the feed and the run of what the hub itself writes
 
 
-def show(connection: Connection, rows: Sequence[Any]) -> None:
-    """Candidates become records, each with a position of its own; their bytes are kept with them."""
+def show(connection: Connection, rows: Sequence[Any]) -> list[Outcome]:
+    """Candidates become records, each with a position of its own; their bytes are kept with them. What became of them."""
     groups: dict[Origin, list[Any]] = defaultdict(list)
     for row in rows:
         groups[Origin(row.feed_id, row.run_id, row.province, bool(row.native))].append(row)
-    for origin, group in groups.items():
-        service.apply(connection, [arrival(row) for row in group], origin)
+    outcomes = [service.apply(connection, map(arrival, group), origin) for origin, group in groups.items()]
     stored = service.known(connection, [row.id for row in rows])
     kept = [(stored[row.id].pk, bytes(row.raw), bytes(row.context)) for row in rows if row.raw]
     originals.put(connection, kept)
+    return outcomes
 
 
 def arrival(row: Any) -> Arrival:
@@ -77,7 +78,7 @@ def _kept(connection: Connection, chosen: Policies, row: Any, at: int) -> dict[s
         "source_hash": bytes(row.source_hash), "document": bytes(row.document), "raw": raw,
         "context": originals.mark(connection, context), "causes": '["admission.withdrawn"]', "state": WITHDRAWN,
         "people": policy.people, "visibility": policy.visibility, "audits": " ".join(policy.audits), "came_at": at,
-        "first_by": None, "claimed_by": None, "claimed_until": 0, "draw": 0,
+        "first_by": None, "claimed_by": None, "claimed_until": 0, "held_id": None, "draw": 0,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import Connection, Select, func, or_, select, tuple_, update
 
 from app.access.principal import narrowed, within
-from app.admission.service import PUBLIC, WAITING
+from app.admission.states import EACH_BY_ITSELF, PUBLIC, WAITING
 from app.admission.tables import candidate, verdict
 from app.db import now, plain
 from app.protocol import vocab
@@ -79,14 +79,21 @@ def release(connection: Connection, by: str) -> int:
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many records are kept back, by state."""
-    query = select(candidate.c.state, func.count()).where(candidate.c.state != PUBLIC).group_by(candidate.c.state)
+    query = (
+        select(candidate.c.state, func.count()).where(candidate.c.state.in_(EACH_BY_ITSELF)).group_by(candidate.c.state)
+    )
     found = connection.execute(within(connection, query, candidate.c.platform))
     return {state: number for state, number in found}
 
 
 def origins(connection: Connection) -> list[str]:
     """Platforms of which something is kept back, by code."""
-    query = select(candidate.c.platform).where(candidate.c.state != PUBLIC).distinct().order_by(candidate.c.platform)
+    query = (
+        select(candidate.c.platform)
+        .where(candidate.c.state.in_(EACH_BY_ITSELF))
+        .distinct()
+        .order_by(candidate.c.platform)
+    )
     return list(connection.execute(within(connection, query, candidate.c.platform)).scalars())
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, func, select, update
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
 from app.access.scopes import Scope
+from app.admission.states import DECIDED, RAMP
 from app.admission.tables import candidate
 from app.admission.tables import ramp as table
 from app.db import now, plain, upsert
@@ -26,8 +27,6 @@ from app.settings import Settings
 STEPS: Final = (1, 10, 100)
 DRAWS: Final = 10_000
 ON, STOPPED, OVER = "on", "stopped", "over"
-RAMP: Final = "ramp"
-"""The state of a candidate that lies beyond its feed's step."""
 REFUSED, VERDICTS, SHAPE, OPERATOR, MEMBER = "refused", "verdicts", "shape", "operator", "member"
 """Why a ramp is stopped: too many refused by rules, by reviewers, another shape; or by hand, by whose."""
 
@@ -201,9 +200,7 @@ def refused(connection: Connection, feed_id: int, live: int) -> None:
     row = connection.execute(narrowed(select(table).where(table.c.feed_id == feed_id, table.c.state == ON))).first()
     if row is None:
         return
-    decided = select(func.count()).where(
-        candidate.c.feed_id == feed_id, candidate.c.state.in_(("rejected", "withdrawn"))
-    )
+    decided = select(func.count()).where(candidate.c.feed_id == feed_id, candidate.c.state.in_(DECIDED))
     bad = int(connection.execute(narrowed(decided)).scalar_one())
     if too_many(plain(row), bad, live + bad):
         _stop(connection, row, VERDICTS, bad, live + bad, None)

@@ -50,6 +50,7 @@ candidate = Table(
     Column("claimed_by", String(200)),
     Column("claimed_until", BigInteger, nullable=False),
     Column("draw", SmallInteger, nullable=False),
+    Column("held_id", Integer, comment="the held change that it is part of"),
     Index("candidate_queue", "state", "came_at"),
     Index("candidate_feed", "feed_id", "state", "draw"),
     info={"tenant": True},

@@ -10,7 +10,7 @@ from app.access.audit import Act, note
 from app.access.principal import narrowed, within
 from app.admission import publishing
 from app.admission.decide import UNDO_S
-from app.admission.service import NARROW, PUBLIC, REJECTED, WITHDRAWN
+from app.admission.states import NARROW, PUBLIC, REJECTED, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import queries, service
 from app.catalogue.service import Arrival, Origin

@@ -42,6 +42,12 @@ def mark(connection: Connection, context: bytes) -> bytes:
     return made
 
 
+def context(connection: Connection, mark: bytes) -> bytes:
+    """The context behind such a mark."""
+    found = connection.execute(select(original_context.c.context).where(original_context.c.mark == mark)).scalar()
+    return bytes(found or b"")
+
+
 def forget(connection: Connection, pks: Sequence[int]) -> None:
     """Drops the bytes of records that have left: nothing of their content stays."""
     statement = delete(original).where(original.c.pk == bindparam("key"))

@@ -34,10 +34,11 @@ def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
     return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
 
 
-def live_documents(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
-    """Documents of those of these records that are live, by id."""
-    query = select(record.c.id, record.c.document).where(among(connection, record.c.id, ids), record.c.live == 1)
-    return {id: bytes(document) for id, document in connection.execute(query)}
+def live_contents(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+    """`document` and `stamp` of those of these records that are live, by id."""
+    query = select(record.c.id, record.c.document, record.c.stamp)
+    query = query.where(among(connection, record.c.id, ids), record.c.live == 1)
+    return {row.id: row for row in connection.execute(query)}
 
 
 def live_of_feed(connection: Connection, feed_id: int, limit: int) -> list[str]:

@@ -47,20 +47,24 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before."""
+    """Where arrivals come from: a feed, in one of its runs; `again` are ids that came in this run before.
+
+    `standing` are ids whose live records came with other bytes now; a harvest names them, and the host brake watches.
+    """
 
     feed_id: int
     run_id: int
     province: str
     native: bool = False
     again: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of a page's arrivals; `conflicts` are same version with another hash (IX/1 V3).
 
-    `held` is counted by whoever lets only a part of them in (`app.admission`).
+    `repeated` are the ids behind `duplicate`. `held` is counted, and `declined` named, by whoever lets only a part of them in (`app.admission`).
     `written` are the created and changed records: row number to source hash, which names the bytes that won.
     """
 
@@ -70,6 +74,8 @@ class Outcome:
     duplicate: int = 0
     held: int = 0
     conflicts: list[str] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
     written: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -141,8 +147,8 @@ def _known_by(dialect: str) -> Select[Any]:
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
     """Stores what is new or different. The same input a second time writes nothing and takes no position."""
-    latest, duplicate = newest(arrivals)
-    outcome = Outcome(duplicate=duplicate)
+    latest, twice = newest(arrivals)
+    outcome = Outcome(duplicate=len(twice), repeated=twice)
     stored: dict[str, Any] = known(connection, list(latest))
     changes: list[_Change] = []
     touched: list[dict[str, Any]] = []
@@ -155,6 +161,8 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
+        elif verdict == "duplicate":
+            outcome.repeated.append(id)
         elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
             touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
         setattr(outcome, verdict, getattr(outcome, verdict) + 1)
@@ -170,17 +178,17 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
     return outcome
 
 
-def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], int]:
-    """The latest arrival of each id, and how many stood for an id that stands here twice."""
+def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], list[str]]:
+    """Of each id the arrival with the newest stamp, else the first; and the ids that came again, once for each time."""
     latest: dict[str, Arrival] = {}
-    duplicate = 0
+    twice: list[str] = []
     for arrival in arrivals:
         if (earlier := latest.get(arrival.record.id)) is not None:
-            duplicate += 1
-            if _older(arrival.stamp, earlier.stamp):
+            twice.append(arrival.record.id)
+            if not _supersedes(arrival, earlier.stamp, earlier.version):
                 continue
         latest[arrival.record.id] = arrival
-    return latest, duplicate
+    return latest, twice
 
 
 def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collection[str] = ()) -> int:
@@ -253,7 +261,17 @@ def _nothing(id: str) -> bytes:
     return canonical({"id": id, "title": id})
 
 
-def _older(stamp: str | None, other: str | None) -> bool:
+def _supersedes(arrival: Arrival, stamp: str | None, version: int | None) -> bool:
+    if arrival.version is not None and version is not None:
+        return arrival.version >= version
+    return _newer(arrival.stamp, stamp)
+
+
+def _newer(stamp: str | None, other: str | None) -> bool:
+    return stamp is not None and (other is None or other < stamp)
+
+
+def older(stamp: str | None, other: str | None) -> bool:
     return stamp is not None and other is not None and stamp < other
 
 
@@ -269,9 +287,10 @@ def _judge(arrival: Arrival, old: Any, origin: Origin) -> str:
         return "unchanged" if old.live else "changed"  # it had left, and comes back as it was
     if old.live and old.hash == arrival.record.hash:
         return "unchanged"
-    # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one.
-    moved = old.run_id == origin.run_id or arrival.record.id in origin.again
-    if moved and _older(arrival.stamp, old.stamp):
+    # Stamps are hints, but inside one run they tell which of two versions of a moving page is the later one. Without a
+    # newer stamp the first counts: a source that lists one id with two contents would change it at every run.
+    again = old.run_id == origin.run_id or arrival.record.id in origin.again
+    if again and old.live and not _newer(arrival.stamp, old.stamp):
         return "duplicate"
     return "changed"
 

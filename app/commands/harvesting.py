@@ -9,7 +9,7 @@ import typer
 from app.admission.policy import level_of
 from app.deployment import engine
 from app.feeds import service as feeds
-from app.harvest import brake, quarantine, runs, undo
+from app.harvest import decisions, quarantine, runs, undo
 from app.harvest.worker import harvest_now
 from app.terminal import Json, opened, show, told
 
@@ -94,23 +94,23 @@ def held_list(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is None:
         _, database = opened()
         with database.read() as connection:
-            show(runs.waiting(connection), ("id", "feed_id", "count", "live", "cause"), as_json)
+            show(runs.waiting(connection), ("id", "feed_id", "kind", "count", "live", "cause"), as_json)
 
 
 @held_app.command("approve")
-def held_approve(held: int) -> None:
-    """Carry a held removal out."""
+def held_approve(held: int, why: str = "") -> None:
+    """Carry a held change out: the removals, or the links to other hosts."""
     _, database = opened()
     with database.write() as connection:
-        print(brake.approve(connection, held))
+        print(decisions.approve(connection, held, why))
 
 
 @held_app.command("reject")
-def held_reject(held: int) -> None:
-    """Keep the records of a held removal."""
+def held_reject(held: int, why: str = "") -> None:
+    """Keep the records of a held change as they are."""
     _, database = opened()
     with database.write() as connection:
-        print(brake.reject(connection, held))
+        print(decisions.reject(connection, held, why))
 
 
 @held_app.command("undo")

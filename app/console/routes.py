@@ -110,7 +110,7 @@ def list_held(view: Page, connection: Reading) -> Response:
 
 @router.get("/held/{held_id}", dependencies=[requires(Scope.OPS_READ)])
 def show_held(view: Page, connection: Reading, held_id: int) -> Response:
-    """One held set of removals."""
+    """One held change."""
     return view.page("held_change.html", held.held_change(connection, held_id))
 
 

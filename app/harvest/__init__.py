@@ -1,1 +1,1 @@
-"""In: the only HTTP client, the page loop, the worker, runs, quarantine and the delete brake."""
+"""In: the only HTTP client, the page loop, the worker, runs, quarantine and the brakes on removals and on changes of host."""

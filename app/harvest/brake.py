@@ -9,14 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from app.access.audit import Act, note
-from app.access.principal import acting, narrowed
+from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
-from app.db import insert_missing, now
-from app.feeds.service import mine, owner
-from app.harvest.tables import held, removal, run
-from app.protocol.errors import BadRequest, Conflict, NotFound
+from app.db import among, insert_missing, now
+from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
 
 Limit = tuple[int, float]
@@ -57,6 +54,12 @@ def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -
     rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids if len(id) <= ID_LIMIT]
     if rows:
         connection.execute(insert_missing(connection, sighting), rows)
+
+
+def sighted(connection: Connection, feed_id: int, part: str, ids: Collection[str]) -> frozenset[str]:
+    """Those of these ids that this part of a listing has held already since it began, whoever read it."""
+    query = select(sighting.c.id).where(sighting.c.feed_id == feed_id, sighting.c.part == part)
+    return frozenset(connection.execute(query.where(among(connection, sighting.c.id, list(ids)))).scalars())
 
 
 def absent(connection: Connection, feed_id: int, run_id: int, parts: frozenset[str]) -> int:
@@ -112,7 +115,7 @@ def _hold(
 ) -> None:
     cause = f"would remove {number} of {live} live records; the brake is at max({floor}, {fraction:.0%})"
     row = {
-        "feed_id": feed_id, "run_id": run_id, "cause": cause, "count": number, "live": live,
+        "feed_id": feed_id, "run_id": run_id, "kind": REMOVALS, "cause": cause, "count": number, "live": live,
         "state": "pending", "held_at": now(connection),
     }  # fmt: skip
     held_id = connection.execute(held.insert().returning(held.c.id), row).scalar_one()
@@ -120,42 +123,13 @@ def _hold(
     connection.execute(ours.values(held_id=held_id))
 
 
-def approve(connection: Connection, held_id: int, why: str = "") -> int:
-    """Carries out exactly the held set, less the records that have changed since; how many were removed."""
-    return _carry_out(connection, _pending(connection, held_id), None, "approved", why)
+def names(connection: Connection, row: Any) -> set[str]:
+    """The ids of a held set that a decision can be about."""
+    return set(connection.execute(select(removal.c.id).where(removal.c.held_id == row.id)).scalars())
 
 
-def split(connection: Connection, held_id: int, ids: Collection[str], why: str = "") -> int:
-    """Removes only these of the held records and keeps the others; how many were removed.
-
-    Raises BadRequest that names an id which is not in the held set: a list that does not fit is not half carried out.
-    """
-    row = _pending(connection, held_id)
-    waiting = set(connection.execute(select(removal.c.id).where(removal.c.held_id == held_id)).scalars())
-    if strange := [id for id in ids if id not in waiting]:
-        raise BadRequest(f"{len(strange)} of {len(ids)} are not in held change {held_id}, first {strange[0][:200]!r}")
-    if not ids:
-        raise BadRequest("nothing is chosen: choose what to remove, or reject the whole change")
-    return _carry_out(connection, row, frozenset(ids), "split", why)
-
-
-def reject(connection: Connection, held_id: int, why: str = "") -> int:
-    """Keeps the records; a later complete listing may ask again. How many stay."""
-    row = _pending(connection, held_id)
-    _decide(connection, row, "rejected", 0, why)
-    return int(row.count)
-
-
-def dismiss(connection: Connection, feed_id: int) -> None:
-    """The feed's member has left and its records with it: nothing is left to decide on."""
-    waits = select(held).where(held.c.feed_id == feed_id, held.c.state == "pending")
-    for row in connection.execute(waits).all():
-        _decide(connection, row, "approved", 0, "the member has left")
-    connection.execute(delete(removal).where(removal.c.feed_id == feed_id))
-
-
-def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, state: str, why: str) -> int:
-    """Removes the held records, or of them the chosen ones, that are still as they were when they were held."""
+def carry_out(connection: Connection, row: Any, chosen: Collection[str] | None, why: str) -> int:
+    """Removes the held records, or of them the chosen, that are still as they were when they were held; how many."""
     items = connection.execute(
         select(removal.c.id, removal.c.seq, removal.c.cause).where(removal.c.held_id == row.id)
     ).all()
@@ -167,23 +141,15 @@ def _carry_out(connection: Connection, row: Any, chosen: Collection[str] | None,
     removed = sum(service.remove(connection, chunk, row.run_id, left) for chunk in chunks)
     moved = {"held": run.c.held - removed, "tombstoned": run.c.tombstoned + removed}
     connection.execute(narrowed(update(run).where(run.c.id == row.run_id).values(moved)))
-    _decide(connection, row, state, removed, why)
+    keep(connection, row, why)
     return removed
 
 
-def _pending(connection: Connection, held_id: int) -> Any:
-    query = mine(connection, select(held).where(held.c.id == held_id), held.c.feed_id)
-    row = connection.execute(query).first()
-    if row is None:
-        raise NotFound(f"there is no held change {held_id}")
-    if row.state != "pending":
-        raise Conflict(f"held change {held_id} was {row.state} already")
-    return row
-
-
-def _decide(connection: Connection, row: Any, state: str, removed: int, why: str) -> None:
-    said = {"decided_at": now(connection), "decided_by": acting(connection).said[:100], "decided_why": why}
-    decided = update(held).where(held.c.id == row.id).values(state=state, removed=removed, **said)
-    connection.execute(narrowed(decided))
+def keep(connection: Connection, row: Any, why: str) -> None:
+    """Keeps what is left of a held set."""
     connection.execute(delete(removal).where(removal.c.held_id == row.id))
-    note(connection, Act.HELD_DECIDED, f"held:{row.id}", state=state, feed=owner(row.feed_id), removed=removed, why=why)
+
+
+def dropped(connection: Connection, feed_id: int) -> None:
+    """The feed's member has left and its records with it: nothing is left to remove."""
+    connection.execute(delete(removal).where(removal.c.feed_id == feed_id))

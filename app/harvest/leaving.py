@@ -17,7 +17,7 @@ from app.catalogue import digests, queries, service
 from app.feeds import service as feeds
 from app.feeds.leases import LEFT, Lease
 from app.feeds.tables import feed as feed_table
-from app.harvest import batches, brake, runs
+from app.harvest import batches, decisions, runs
 from app.harvest.discovery import kinds
 from app.harvest.pages import Engine
 from app.harvest.tables import run
@@ -65,5 +65,5 @@ def _batch(connection: Connection, feed_id: int, run_id: int, native: bool) -> i
 
 def _last(connection: Connection, feed_id: int, why: str) -> None:
     admission.dropped(connection, feed_id)
-    brake.dismiss(connection, feed_id)
+    decisions.dismiss(connection, feed_id)
     feeds.transition(connection, feed_id, "retired", why)

@@ -12,7 +12,7 @@ from app.access import secrets
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.feeds.service import owner
-from app.harvest import brake, freshness, quarantine, ramping, runs
+from app.harvest import brake, freshness, host_brake, quarantine, ramping, runs
 from app.harvest.discovery import unmasked
 from app.harvest.pages import Engine, Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
@@ -43,6 +43,7 @@ def harvest(
     error: HutongError | None = None
     try:
         work(run._replace(connector=_asking(engine, feed, run.connector)), job)
+        host_brake.settle(run)
     except (LeaseLost, Unavailable):
         raise
     except PeerThrottled as throttled:

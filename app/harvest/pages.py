@@ -56,7 +56,7 @@ class Engine:
 
     database: Database
     fetcher: Fetcher
-    brake: Limit
+    brake: Limit  # of removals
     prepare: Preparer = at_once
     ahead: int = 0
     progress: Callable[[int, Mapping[str, int]], None] | None = None
@@ -67,6 +67,7 @@ class Engine:
     quotas: Quotas = STANDARD
     ring: Keyring | None = None  # opens the secrets of feeds
     disk: Disk | None = None  # below its reserve nothing is taken in
+    hosts: Limit = (50, 0.3)  # of links that lead to another host
 
     def __post_init__(self) -> None:
         gc.set_threshold(*COLLECT)
@@ -119,14 +120,15 @@ class Run(NamedTuple):
 class Step(NamedTuple):
     """What one transaction stores: at most TRANSACTION entries of a page; the last one moves the checkpoint.
 
-    `ids` are the hub's, in the order of `entries`; `fresh` the places of those whose bytes are not known yet;
-    `begins` a listing that is read anew.
+    `ids` are the hub's, in the order of `entries`; `fresh` the places of those whose bytes are not known yet, `standing`
+    the ids of those of them that are live; `begins` a listing that is read anew.
     """
 
     page: Page
     entries: Sequence[Entry]
     ids: Sequence[str]
     fresh: Sequence[int]
+    standing: frozenset[str]
     batch: Callable[[], Batch]
     traffic: Mapping[str, int]
     last: bool
@@ -242,14 +244,17 @@ def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:
         yield Step(page, part, *_prepared(run, page, part), traffic if last else {}, last, page.begins and start == 0)
 
 
-def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], list[int], Callable[[], Batch]]:
+def _prepared(
+    run: Run, page: Page, entries: list[Entry]
+) -> tuple[list[str], list[int], frozenset[str], Callable[[], Batch]]:
     ids = [identity(run.source, entry, run.connector.native) for entry in entries]
     key = source_key(run.source, page.context)
     puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:
         # What is kept back is newer than what is live under the same id.
         waiting = {id: bytes(row.source_hash) for id, row in admission.heads(connection, puts).items()}
-        marks = service.marks(connection, puts) | waiting
+        live = service.marks(connection, puts)
+    marks = live | waiting
     # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
     shared = {id for id, count in Counter(puts).items() if count > 1} if len(marks) < len(puts) else set()
     fresh = [
@@ -257,7 +262,8 @@ def _prepared(run: Run, page: Page, entries: list[Entry]) -> tuple[list[str], li
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
         if not entry.deleted and (id in shared or not _repeat(marks.get(id), entry, key))
     ]
-    return ids, fresh, _careful(run, [entries[place] for place in fresh], page.context)
+    standing = frozenset(ids[place] for place in fresh if ids[place] in live)
+    return ids, fresh, standing, _careful(run, [entries[place] for place in fresh], page.context)
 
 
 def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:

@@ -5,6 +5,8 @@ from urllib.parse import unquote
 
 from sqlalchemy import Connection, desc, func, select
 
+from app.admission.states import BRAKED
+from app.admission.tables import candidate
 from app.catalogue.tables import record
 from app.db import plain
 from app.feeds.service import mine
@@ -105,24 +107,27 @@ def refusal(connection: Connection, number: int) -> dict[str, Any]:
 
 
 def waiting_for(connection: Connection, feed_id: int, id: str) -> dict[str, Any]:
-    """What waits for one record: the number of an open refusal of newer bytes, and of a held removal; None for none."""
+    """What waits for one record: the number of an open refusal of newer bytes, and of a held change; None for none."""
     identifier = unquote(id.split("/", 1)[1]) if "/" in id else id
     refused = select(rejection.c.id).where(
         rejection.c.feed_id == feed_id, rejection.c.state == "open", rejection.c.identifier.in_([identifier, id])
     )
-    holding = select(removal.c.held_id).where(removal.c.feed_id == feed_id, removal.c.id == id)
+    going = select(removal.c.held_id).where(removal.c.feed_id == feed_id, removal.c.id == id)
+    moving = select(candidate.c.held_id).where(candidate.c.id == id, candidate.c.state == BRAKED)
+    moving = mine(connection, moving, candidate.c.feed_id)
     refused = mine(connection, refused, rejection.c.feed_id)
-    return {"refusal": connection.execute(refused).scalar(), "held": connection.execute(holding).scalar()}
+    held_id = connection.execute(going).scalar() or connection.execute(moving).scalar()
+    return {"refusal": connection.execute(refused).scalar(), "held": held_id}
 
 
 def decisions(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
-    """Held removals that have been decided, the latest first."""
+    """Held changes that have been decided, the latest first."""
     query = select(held).where(held.c.state != "pending").order_by(desc(held.c.decided_at)).limit(limit)
     return [plain(row) for row in connection.execute(mine(connection, query, held.c.feed_id))]
 
 
 def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
-    """One held set of removals. Raises NotFound."""
+    """One held set. Raises NotFound."""
     query = mine(connection, select(held).where(held.c.id == held_id), held.c.feed_id)
     row = connection.execute(query).first()
     if row is None:

@@ -1,5 +1,6 @@
 """Runs: begin or go on, count, end. A run's status is computed from its counts and its error."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -77,8 +78,28 @@ def progress(connection: Connection, run_id: int) -> tuple[bool, bool]:
 
 
 def note(connection: Connection, run_id: int, found: dict[str, Any]) -> None:
-    """What a run found beside its counts, as JSON."""
+    """What a run found beside its counts, as JSON; its warnings stay."""
+    noted = connection.execute(select(run.c.note).where(run.c.id == run_id)).scalar()
+    warnings = {_WARNINGS: told} if (told := orjson.loads(noted or "{}").get(_WARNINGS)) else {}
+    _note(connection, run_id, found | warnings)
+
+
+def warn(connection: Connection, run_id: int, rule: str, ids: Sequence[str]) -> None:
+    """Adds to a run's warnings by rule: how many, and the first records that they are of."""
+    noted = connection.execute(select(run.c.note).where(run.c.id == run_id)).scalar()
+    found: dict[str, Any] = orjson.loads(noted or "{}")
+    told = found.setdefault(_WARNINGS, {}).setdefault(rule, {"n": 0, "first": []})
+    told["n"] += len(ids)
+    told["first"] = [*told["first"], *ids][:SHOWN]
+    _note(connection, run_id, found)
+
+
+def _note(connection: Connection, run_id: int, found: dict[str, Any]) -> None:
     connection.execute(update(run).where(run.c.id == run_id).values(note=orjson.dumps(found).decode()))
+
+
+_WARNINGS = "warnings"
+SHOWN = 20
 
 
 def end(connection: Connection, run_id: int, error: HutongError | None) -> str:
@@ -146,8 +167,9 @@ def report(row: Any) -> dict[str, Any]:
     found |= {"fetched_s": row.fetched_ms / 1000, "waited_s": row.waited_ms / 1000}
     found |= {"asked": {"by": row.asked_by, "why": row.asked_why} if row.asked_by else None}
     error = {"kind": row.error_kind, "detail": row.error} if row.error_kind else None
-    noted = {"note": orjson.loads(row.note)} if row.note else {}
-    return {**found, **noted, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}
+    noted = orjson.loads(row.note) if row.note else {}
+    found |= {"warnings": noted.pop(_WARNINGS, {})} | ({"note": noted} if noted else {})
+    return {**found, "error": error, "started_at": row.started_at, "ended_at": row.ended_at}
 
 
 def rejections(
@@ -164,7 +186,7 @@ def rejections(
 
 
 def waiting(connection: Connection, feed_id: int | None = None) -> list[dict[str, Any]]:
-    """Held removals that wait for a person."""
+    """Held changes that wait for a person."""
     query = select(held).where(held.c.state == "pending").order_by(held.c.id)
     if feed_id is not None:
         query = query.where(held.c.feed_id == feed_id)

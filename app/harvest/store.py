@@ -10,7 +10,7 @@ from app.admission import service as admission
 from app.catalogue import digests, service
 from app.feeds import leases
 from app.feeds.tables import feed
-from app.harvest import brake, owners, quarantine, runs
+from app.harvest import brake, host_brake, owners, quarantine, runs
 from app.harvest.pages import Memory, Run, Step
 from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
@@ -35,18 +35,23 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
-        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again)
+        if step.page.listing is not None and step.standing and not step.begins:
+            again |= brake.sighted(connection, run.feed["id"], step.page.listing, step.standing)
+        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
         batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
         if outcome.created:
             bounded(connection, run.feed["platform"], run.engine.quotas.records)
-        refused = _refused(step, batch, outcome)
+        refused = _refused(connection, step, batch, outcome)
         _quarantine(connection, run, step, refused)
-        deleted = _deleted(connection, run, step)
+        deleted, dropped = _deleted(connection, run, step)
         counts = runs.figures(outcome)
+        counts["duplicate"] += dropped
         counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
-        counts |= {"rejected": len(refused), "held": outcome.held + deleted + _absent(connection, run, step)}
+        counts |= {"rejected": len(refused), "held": outcome.held - dropped + deleted + _absent(connection, run, step)}
+        if outcome.repeated:
+            runs.warn(connection, run.run_id, "record.repeated", outcome.repeated)
         counts |= {"pages": int(step.last), **step.traffic}
         runs.count(connection, run.run_id, **counts)
         if step.last and step.page.done:
@@ -64,13 +69,16 @@ def bounded(connection: Connection, platform: str, quota: int) -> None:
         raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
 
 
-def _refused(step: Step, batch: Batch, outcome: service.Outcome) -> Refused:
-    """Entries that cannot become records, and those whose version came with other content (IX/1 V3)."""
+def _refused(connection: Connection, step: Step, batch: Batch, outcome: service.Outcome) -> Refused:
+    """Entries that cannot become records, whose version came with other content (IX/1 V3), or whose host was declined."""
     refused = [(step.entries[step.fresh[place]], fault) for place, fault in batch.refused]
-    if not outcome.conflicts:
+    if not outcome.conflicts and not outcome.declined:
         return refused
-    conflict = Fault("record.version_conflict", "the same version came with other content", "version", stage="store")
-    return refused + [(step.entries[place], conflict) for place in step.fresh if step.ids[place] in outcome.conflicts]
+    late = dict.fromkeys(outcome.conflicts, _CONFLICT) | host_brake.faults(connection, outcome.declined)
+    return refused + [(step.entries[at], late[id]) for at in step.fresh if (id := step.ids[at]) in late]
+
+
+_CONFLICT = Fault("record.version_conflict", "the same version came with other content", "version", stage="store")
 
 
 def _quarantine(connection: Connection, run: Run, step: Step, refused: Refused) -> None:
@@ -81,8 +89,11 @@ def _quarantine(connection: Connection, run: Run, step: Step, refused: Refused) 
     quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context, quota)
 
 
-def _deleted(connection: Connection, run: Run, step: Step) -> int:
-    """Gathers the removals a page names and forgets those whose records came again; how many were gathered."""
+def _deleted(connection: Connection, run: Run, step: Step) -> tuple[int, int]:
+    """Gathers the removals a page names and forgets those whose records came again; how many were gathered.
+
+    The second number says how much that this run had put aside has gone with them.
+    """
     present = [id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted]
     brake.returned(connection, run.feed["id"], present)
     if step.page.listing is not None:
@@ -91,11 +102,11 @@ def _deleted(connection: Connection, run: Run, step: Step) -> int:
         brake.sight(connection, run.feed["id"], step.page.listing, present)
     named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     if not named:
-        return 0
-    admission.gone(connection, run.feed["id"], [id for id, _ in named])
+        return 0, 0
+    dropped = admission.gone(connection, run.feed["id"], run.run_id, [id for id, _ in named])
     gone, left = _current(connection, named)
     gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit")
-    return gathered + brake.gather(connection, run.feed["id"], run.run_id, left, brake.LEFT)
+    return gathered + brake.gather(connection, run.feed["id"], run.run_id, left, brake.LEFT), dropped
 
 
 def _current(connection: Connection, named: Sequence[tuple[str, Entry]]) -> tuple[list[str], list[str]]:

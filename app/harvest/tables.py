@@ -115,12 +115,16 @@ removal = Table(
     Column("held_id", Integer),
 )
 
+# What a held set is of: records that would go, or links that would lead to another host.
+REMOVALS, HOSTS = "removals", "hosts"
+
 held = Table(
     "held",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("feed_id", Integer, nullable=False),
     Column("run_id", Integer, nullable=False),
+    Column("kind", String(12), nullable=False, default=REMOVALS),
     Column("cause", Text, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("live", BigInteger, nullable=False),
@@ -129,6 +133,6 @@ held = Table(
     Column("decided_at", BigInteger),
     Column("decided_by", String(100), nullable=False, default=""),
     Column("decided_why", Text, nullable=False, default=""),
-    Column("removed", BigInteger, nullable=False, default=0),
+    Column("removed", BigInteger, nullable=False, default=0, comment="of removals: carried out; of hosts: let in"),
     info={"tenant": True},
 )

@@ -19,7 +19,7 @@ from app.feeds import leases
 from app.feeds import service as feeds
 from app.harvest import batches, queries, runs
 from app.harvest.discovery import kinds
-from app.harvest.tables import held
+from app.harvest.tables import REMOVALS, held
 from app.harvest.worker import heartbeat, owner
 from app.platforms import service as platforms
 from app.protocol.errors import Conflict, NotFound
@@ -64,6 +64,8 @@ def undo(database: Database, run_id: int, asked: runs.Asked = runs.NOBODY, lease
 def of_held(connection: Connection, held_id: int) -> int:
     """The run whose removals this decision carried out. Raises NotFound, and Conflict where it carried none out."""
     row = queries.held_change(connection, held_id)
+    if row["kind"] != REMOVALS:
+        raise Conflict(f"held change {held_id} is of links to other hosts: it removed nothing that could come back")
     if row["state"] not in ("approved", "split"):
         raise Conflict(f"held change {held_id} is {row['state']}: nothing of it is removed")
     return int(row["run_id"])
@@ -103,5 +105,7 @@ def _batch(connection: Connection, feed_id: int, run_id: int, number: int, why: 
 
 
 def _undone(connection: Connection, run_id: int) -> None:
-    decided = update(held).where(held.c.run_id == run_id, held.c.state.in_(("approved", "split")))
+    decided = update(held).where(
+        held.c.run_id == run_id, held.c.kind == REMOVALS, held.c.state.in_(("approved", "split"))
+    )
     connection.execute(decided.values(state=UNDONE))

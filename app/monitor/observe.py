@@ -44,11 +44,21 @@ def _seen(one: status.Standing, at_host: str, parked: bool, refused: Any, burnt:
     kind, error = one.error_kind, one.error or ""
     if kind is None and parked:  # a run that waits for its platform is still open and carries no error
         kind, error = PeerThrottled.kind, "asked to wait (Retry-After)"
-    held = f"would remove {one.held_count} of {one.held_live} live records" if one.held else ""
     halt = f"ramp stopped at {one.halt.percent} %: {_HALTS[one.halt.cause].format(*one.halt)}" if one.halt else ""
     seen, rejected = (refused.seen, refused.rejected) if refused else (0, 0)
     return Seen(
-        one.feed, one.name, one.platform, at_host, one.state, kind, error[:300], held, seen, rejected, burnt, halt
+        one.feed,
+        one.name,
+        one.platform,
+        at_host,
+        one.state,
+        kind,
+        error[:300],
+        one.held_cause,
+        seen,
+        rejected,
+        burnt,
+        halt,
     )
 
 

@@ -60,6 +60,8 @@ class Standing(NamedTuple):
     held: int | None
     held_count: int
     held_live: int
+    held_kind: str | None
+    held_cause: str
     halt: Halt | None = None
 
 
@@ -103,8 +105,10 @@ def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, A
 
 
 def _pending(connection: Connection) -> dict[int, Any]:
-    """The oldest undecided removal by feed."""
-    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live).where(held.c.state == "pending")
+    """The oldest undecided change by feed."""
+    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live, held.c.kind, held.c.cause).where(
+        held.c.state == "pending"
+    )
     found: dict[int, Any] = {}
     for row in connection.execute(mine(connection, query.order_by(held.c.id), held.c.feed_id)):
         found.setdefault(row.feed_id, row)
@@ -123,7 +127,7 @@ def _standing(row: Any, last: Any, waits: Any, halt: Halt | None, at: int) -> St
     (number, key, name, connector, code, every_s, own, next_at, lease_until, attempts, created_at, succeeded_at,
      platform_name, level, region, enrolled) = row  # fmt: skip
     run_id, _, run_status, error_kind, error = last or _NEVER
-    _, held_id, held_count, held_live = waits or _NOTHING
+    _, held_id, held_count, held_live, held_kind, held_cause = waits or _NOTHING
     lag = (at - succeeded_at) // 1_000_000 if succeeded_at else None
     word = state(
         Observation(
@@ -143,12 +147,12 @@ def _standing(row: Any, last: Any, waits: Any, halt: Halt | None, at: int) -> St
     return Standing(
         number, key, name, connector, code, platform_name, level, province_of(region), word, lag, every_s,
         max(0, (next_at - at) // 1_000_000), attempts, run_id, run_status, error_kind, error, held_id, held_count, held_live,
-        halt,
+        held_kind, held_cause, halt,
     )  # fmt: skip
 
 
 _NEVER = (None, None, None, None, None)
-_NOTHING = (None, None, 0, 0)
+_NOTHING = (None, None, 0, 0, None, "")
 
 
 def group(key: str, members: Iterable[Standing]) -> Group:
@@ -215,7 +219,7 @@ def feeds_status(connection: Connection, found: Iterable[Standing] | None = None
         {
             "feed": one.feed, "platform": one.platform, "name": one.name, "connector": one.connector,
             "province": one.province, "state": one.state.value, "lag_s": one.lag_s, "every_s": one.every_s,
-            "held": {"id": one.held, "count": one.held_count, "live": one.held_live} if one.held else None,
+            "held": {"id": one.held, "kind": one.held_kind, "count": one.held_count, "live": one.held_live} if one.held else None,
             "records": counts.get(f"feed={one.feed}", 0), "last_run": one.run, "last_status": one.run_status,
             "error": {"kind": one.error_kind, "detail": one.error} if one.error_kind else None,
         }

@@ -13,7 +13,7 @@ LINE: Final = 200
 RULES: Final[dict[str, tuple[str, str]]] = {
     Rule.FAILING: ("汇聚失败", "failing"),
     Rule.LATE: ("汇聚逾期", "late"),
-    Rule.HELD: ("删除待审", "removals held"),
+    Rule.HELD: ("变更待审", "changes held"),
     Rule.REFUSED: ("拒收过多", "many records refused"),
     Rule.BUDGET: ("时效误差额度告急", "freshness budget"),
     Rule.NETWORK: ("本枢纽网络异常", "the hub's network"),

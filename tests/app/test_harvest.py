@@ -8,7 +8,7 @@ from app.demo.catalogue import DemoPlatform
 from app.demo.faces import MAPPING, face
 from app.feeds import leases, service
 from app.feeds.tables import feed as feed_table
-from app.harvest import brake, quarantine, runs
+from app.harvest import decisions, quarantine, runs
 from app.harvest.loop import harvest
 from app.harvest.worker import owner
 from app.protocol.errors import LeaseLost
@@ -81,7 +81,7 @@ def test_an_empty_catalogue_deletes_nothing_and_waits_for_a_person(database: Dat
         report = hub.harvest(feed)
     assert (report["status"], report["held"], report["tombstoned"], hub.live()) == ("held", 120, 0, 120)
     with database.write() as connection:
-        assert brake.approve(connection, runs.waiting(connection)[0]["id"]) == 120
+        assert decisions.approve(connection, runs.waiting(connection)[0]["id"]) == 120
     hub.check()
     assert hub.live() == 0
 

@@ -50,14 +50,14 @@ class Source:
 
 
 class Listing(Source):
-    """A JSON API that lists everything behind a cursor, with its own count."""
+    """A JSON API that lists everything in pages that name the next one, with its own count."""
 
     connector = "json"
 
     def config(self) -> dict[str, Any]:
         return {
             "url": f"http://{self.name}.example/list", "items_path": "items", "stamp_path": "at",
-            "paging": {"by": "cursor", "path": "next"}, "total_path": "total",
+            "paging": {"by": "next", "path": "next"}, "total_path": "total",
         }  # fmt: skip
 
     def answer(self, url: str) -> Answer:
@@ -65,7 +65,7 @@ class Listing(Source):
         keys = sorted(self.live)
         rest = [key for key in keys if key > after]
         items = [{"id": k, "title": self.title(k), "at": iso(self.changed_at[k])} for k in rest[:PAGE]]
-        following = rest[PAGE - 1] if len(rest) > PAGE else None
+        following = f"{self.config()['url']}?cursor={rest[PAGE - 1]}" if len(rest) > PAGE else None
         return 200, orjson.dumps({"items": items, "next": following, "total": len(keys)})
 
 
@@ -107,9 +107,11 @@ class Repository(Source):
 
 
 class Wire:
-    """What the engine fetches with: asks a source, then lets a fault do its work on the answer."""
+    """What the engine fetches with: asks a source, then lets a fault do its work on the answer; `others` fetches what
+    lies at no source."""
 
-    def __init__(self, *sources: Source) -> None:
+    def __init__(self, *sources: Source, others: Any = None) -> None:
+        self.others = others
         self.sources = {f"{source.name}.example": source for source in sources}
         self.fault: Callable[[Request, Answer], Answer] | None = None
         self.asked = 0
@@ -117,6 +119,9 @@ class Wire:
     def fetch(self, request: Request) -> Fetched:
         """As Fetcher.fetch."""
         self.asked += 1
+        if urlsplit(request.url).netloc not in self.sources and self.others is not None:
+            fetched: Fetched = self.others.fetch(request)
+            return fetched
         found = self.sources[urlsplit(request.url).netloc].answer(request.url)
         status, body = self.fault(request, found) if self.fault else found
         return Fetched(Response.of(body, url=request.url, status=status), len(body), 0.0, 1)

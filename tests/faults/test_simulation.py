@@ -4,12 +4,15 @@ Hypothesis draws the schedule. What must hold is checked after every step; at th
 must be what the platforms hold. The same machine must catch an engine that is wrong on purpose.
 """
 
+import re
+import secrets
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +20,36 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 
 from app import db, schema
+from app.access.principal import Rows
 from app.catalogue import queries, service
-from app.catalogue.tables import record
+from app.catalogue.tables import about, record
 from app.db import Database
 from app.feeds import leases
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
-from app.harvest import brake, loop, pages, runs
+from app.harvest import brake, decisions, guard, loop, pages, runs
+from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine, harvest
 from app.harvest.prepare import Batch
 from app.harvest.store import store
 from app.harvest.tables import removal
 from app.protocol.connector import Request
-from app.protocol.errors import LeaseLost, PeerUnavailable
+from app.protocol.errors import AddressForbidden, LeaseLost, PeerUnavailable
+from app.publish import oai
+from tests.faults.invariants import Faces, among_themselves, audited, connections
 from tests.faults.sources import MAPPING, Answer, Listing, Repository, Wire
 from tests.hub import Hub
 
 KEYS = st.sampled_from([f"r{n:02d}" for n in range(14)])
+MANY = st.lists(KEYS, min_size=4, max_size=8, unique=True)
 SOME = st.lists(KEYS, min_size=1, max_size=5, unique=True)
 WHICH = st.integers(0, 1)
 PLACES = st.tuples(st.sampled_from(["store", "fetch", "stored"]), st.integers(1, 3))
 FAULTS = ["drop", "500", "cut", "empty", "html", "twice"]
+INSIDE = b"http://127.0.0.1:9/list"
 
 
 class Died(BaseException):
@@ -72,6 +81,8 @@ class World(RuleBasedStateMachine):
         self.copy: dict[str, tuple[int, str]] = {}
         self.read_until = self.highest = 0
         self.workers = 0
+        self.watch = connections()
+        self.connected = self.watch.__enter__()
 
     @initialize()
     def enrol(self) -> None:
@@ -91,6 +102,12 @@ class World(RuleBasedStateMachine):
         self.ever_gone[which].add(key)
         self.sources[which].drop(key)
 
+    @rule(which=WHICH)
+    def lose_everything(self, which: int) -> None:
+        """A catalogue that is suddenly empty: a person is asked."""
+        for key in list(self.sources[which].live):
+            self.remove(which, key)
+
     # The workers
     @rule(which=WHICH)
     def run(self, which: int) -> None:
@@ -102,6 +119,12 @@ class World(RuleBasedStateMachine):
     def run_with_a_fault(self, which: int, keys: list[str], at: int, fault: str) -> None:
         self.change(which, keys)
         self._run(which, fault=_faulty(fault, at))
+
+    @rule(keys=MANY)
+    def lure(self, keys: list[str]) -> None:
+        """A platform names a next page that lies inside."""
+        self.change(0, keys)
+        assert self._run(0, fault=_faulty("inward", 1))["error"]["kind"] == AddressForbidden.kind
 
     @rule(which=WHICH, keys=SOME, places=st.lists(PLACES, min_size=1, max_size=3))
     def die(self, which: int, keys: list[str], places: list[tuple[str, int]]) -> None:
@@ -149,6 +172,34 @@ class World(RuleBasedStateMachine):
     def decide(self, wise: bool) -> None:
         self._decide(wise)
 
+    # The one who keeps the machine
+    @rule()
+    def back_up(self) -> None:
+        """A copy of the database, while it is open."""
+        with closing(sqlite3.connect(self.folder / "hub.db")) as open_one, closing(sqlite3.connect(self.kept)) as copy:
+            open_one.backup(copy)
+
+    @rule()
+    def set_back(self) -> None:
+        """The copy in place of the database, under a new epoch: whoever stood somewhere begins anew (I15)."""
+        if not self.kept.exists():
+            return
+        before = Faces(self.database).places()
+        self.database.close()
+        for left in self.folder.glob("hub.db-*"):
+            left.unlink()
+        shutil.copy(self.kept, self.folder / "hub.db")
+        self.database = Database(f"sqlite:///{self.folder / 'hub.db'}")
+        with self.database.write() as connection:
+            connection.execute(update(about).where(about.c.name == "epoch").values(value=secrets.token_hex(8)))
+        self.hub, self.copy, self.read_until, self.highest = Hub(self.database), {}, 0, 0
+        Faces(self.database).begins_anew(before)
+
+    @property
+    def kept(self) -> Path:
+        """Where the copy lies."""
+        return self.folder / "backup.db"
+
     def _decide(self, wise: bool) -> None:
         """Approves what the platform really has not; a person who is not wise rejects everything."""
         with self.database.write() as connection:
@@ -156,7 +207,7 @@ class World(RuleBasedStateMachine):
                 ids = connection.execute(select(removal.c.id).where(removal.c.held_id == waiting["id"])).scalars()
                 which = self.feeds.index(waiting["feed_id"])
                 gone = all(_key(id) not in self.sources[which].live for id in ids)
-                (brake.approve if gone and wise else brake.reject)(connection, waiting["id"])
+                (decisions.approve if gone and wise else decisions.reject)(connection, waiting["id"])
 
     # What must hold
     @invariant()
@@ -171,13 +222,19 @@ class World(RuleBasedStateMachine):
         for id, feed in dead:
             assert _key(id) in self.ever_gone[self.feeds.index(feed)], f"{id} was never removed by its platform"
 
+    @invariant()
+    def connects_nowhere(self) -> None:
+        """I16: platforms are models here, so that no connection is allowed at all."""
+        assert not self.connected, "a connection outside of the allowed addresses"
+
     def teardown(self) -> None:
-        """Heals, runs to quiet, and compares with the truth (I1, I2, I7, I8)."""
+        """Heals, runs to quiet, and compares with the truth (I1, I2, I7, I8, I12 to I15)."""
         try:
             if self.feeds:
                 self._heal()
         finally:
             db._SQLITE_NOW = _NOW
+            self.watch.__exit__(None, None, None)
             self.database.close()
             shutil.rmtree(self.folder)
 
@@ -202,12 +259,17 @@ class World(RuleBasedStateMachine):
                 self._copied(queries.changes(connection, after=self.read_until, limit=5))
         assert {id for id, (live, _) in self.copy.items() if live} == {row.id for row in rows}
         assert all(self.copy[row.id] == (1, row.hash) for row in rows)
+        audited(self.database)
+        among_themselves(self.database)
+        Faces(self.database).agree()
+        self.back_up()
+        self.set_back()
 
     # How it is done
     def _run(
         self, which: int, fault: Callable[[Request, Answer], Answer] | None = None, dies: tuple[str, int] | None = None
     ) -> dict[str, Any]:
-        wire = Wire(*self.sources)
+        wire = Wire(*self.sources, others=_guarded())
         self.workers += 1
         wire.fault = _dying("fetch", dies, fault)
         with self.database.write() as connection:
@@ -248,6 +310,12 @@ class World(RuleBasedStateMachine):
 
 
 _NOW = db._SQLITE_NOW
+
+
+@cache
+def _guarded() -> Fetcher:
+    """As in production: no address inside is allowed."""
+    return Fetcher(deadline_s=2, connect_s=1)
 
 
 def _key(id: str) -> str:
@@ -299,6 +367,7 @@ def _faulty(fault: str, at: int) -> Callable[[Request, Answer], Answer]:
             "500": (500, b"<html>"),
             "cut": (200, found[1][: len(found[1]) // 2]),
             "html": (200, b"<html><body>login"),
+            "inward": (200, re.sub(rb'"next":"[^"]*"', b'"next":"%s"' % INSIDE, found[1])),
         }
         empty = b'{"items":[],"next":null,"total":0}' if b"items" in found[1] else b""
         return changed.get(fault, (200, empty) if fault == "empty" else found)
@@ -316,6 +385,7 @@ SCHEDULE = settings(
 def instantly(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between tries."""
     monkeypatch.setattr(pages, "RETRIES", (0.0, 0.0))
+    monkeypatch.setattr(oai, "PAGE", 5)  # so that there are tokens
 
 
 def test_whatever_the_schedule_the_catalogue_becomes_what_the_platforms_hold() -> None:
@@ -352,8 +422,22 @@ MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "an empty list deletes": _delete_all_that_is_absent,
     "an unchanged record takes a position": _judge_anew,
     "a run that fails moves its window": lambda patch: patch.setattr(loop, "_pages", _moves_its_window),
+    "a feed is registered without a row in the audit chain": lambda patch: patch.setattr(
+        feeds, "note", lambda *_, **__: None
+    ),
+    "a decision leaves no row in the audit chain": lambda patch: patch.setattr(
+        decisions, "note", lambda *_, **__: None
+    ),
+    "a platform is shown the rows of all": lambda patch: patch.setattr(Rows, "criterion", lambda *_: true()),
+    "OAI-PMH forgets deletions": lambda patch: patch.setattr(oai, "_rendered", partial(_as_if_alive, oai._rendered)),
+    "a restored hub goes by its old epoch": lambda patch: patch.setattr(queries, "epoch", lambda _: "one"),
+    "the guard lets everything through": lambda patch: patch.setattr(guard, "_check_answer", lambda *_: None),
 }
 _PAGES = loop._pages
+
+
+def _as_if_alive(rendered: Callable[..., str], *given: Any, deleted: bool) -> str:
+    return rendered(*given, deleted=False)
 
 
 def _moves_its_window(run: Any, job: str) -> None:

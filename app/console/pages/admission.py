@@ -71,8 +71,8 @@ def candidate(connection: Connection, id: str, settings: Settings, lang: str) ->
     kept = queue.kept(connection, id)
     row = SimpleNamespace(**kept, live=1, modified_at=kept["came_at"])
     row.version, row.path, row.flags = kept["version"] or 1, " ".join(kept["path"]), " ".join(kept["flags"])
-    live = queries.live_documents(connection, [id]).get(id)
-    before = restore(live) if live else {}
+    live = queries.live_contents(connection, [id]).get(id)
+    before = restore(bytes(live.document)) if live else {}
     names = sorted({*before, *kept["record"]}) if live else []
     moved = [(n, before.get(n), kept["record"].get(n)) for n in names if before.get(n) != kept["record"].get(n)]
     return {

@@ -1,4 +1,4 @@
-"""Held removals: what waits, a sample, and a decision with who took it and why."""
+"""Held changes: what waits, a sample, and a decision with who took it and why."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from app.console.form import Form
 from app.console.pages.records import fields
 from app.console.pages.work import names
 from app.feeds import service as feeds
-from app.harvest import brake, queries, runs, undo
+from app.harvest import decisions, host_brake, queries, runs, undo
+from app.harvest.tables import HOSTS, REMOVALS
 from app.platforms import service as platforms
 from app.protocol.record import restore
 
@@ -25,7 +26,15 @@ def held_list(connection: Connection) -> dict[str, Any]:
 def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
     """One held set: why, how much of the feed, a sample to choose from."""
     found = queries.held_change(connection, held_id)
-    sample = [
+    sample = _moves(connection, held_id) if found["kind"] == HOSTS else _removals(connection, held_id)
+    feed = feeds.by_id(connection, found["feed_id"])
+    undoable = found["kind"] == REMOVALS and found["removed"] > 0 and undo.possible(connection, feed, found["run_id"])
+    platform = platforms.by_code(connection, feed["platform"])
+    return {"held": found, "sample": sample, "feed": feed, "platform": platform, "undoable": undoable}
+
+
+def _removals(connection: Connection, held_id: int) -> list[dict[str, Any]]:
+    return [
         {
             "id": row.id,
             "record": fields(restore(bytes(row.document))),
@@ -34,19 +43,20 @@ def held_change(connection: Connection, held_id: int) -> dict[str, Any]:
         }
         for row in queries.held_sample(connection, held_id)
     ]
-    feed = feeds.by_id(connection, found["feed_id"])
-    undoable = found["removed"] > 0 and undo.possible(connection, feed, found["run_id"])
-    platform = platforms.by_code(connection, feed["platform"])
-    return {"held": found, "sample": sample, "feed": feed, "platform": platform, "undoable": undoable}
+
+
+def _moves(connection: Connection, held_id: int) -> list[dict[str, Any]]:
+    found = host_brake.sample(connection, held_id, queries.SAMPLE)
+    return [{**one, "record": fields(one["record"])} for one in found]
 
 
 def decide(connection: Connection, held_id: int, decision: str, form: Form) -> None:
-    """Approves, rejects, or removes only what is chosen: ticked in the sample or listed, one id a line."""
+    """Approves, rejects, or carries out only what is chosen: ticked in the sample or listed, one id a line."""
     why = form.reason(needed=decision == "split")
     if decision == "approve":
-        brake.approve(connection, held_id, why)
+        decisions.approve(connection, held_id, why)
     elif decision == "reject":
-        brake.reject(connection, held_id, why)
+        decisions.reject(connection, held_id, why)
     else:
         listed = [line.strip() for line in form.one("ids").splitlines() if line.strip()]
-        brake.split(connection, held_id, list(dict.fromkeys([*form.all("id"), *listed])), why)
+        decisions.split(connection, held_id, list(dict.fromkeys([*form.all("id"), *listed])), why)

@@ -25,7 +25,7 @@ from app.catalogue import service as catalogue
 from app.db import Database, now
 from app.feeds import leases
 from app.feeds import service as feeds
-from app.harvest import brake, leaving
+from app.harvest import decisions, leaving
 from app.harvest.tables import held, run
 from app.monitor import incidents
 from app.monitor.causes import Cause, Rule
@@ -407,8 +407,8 @@ def test_services_note_without_http_as_the_hub_itself(database: Database) -> Non
         secrets.keep(connection, RING, feeds.owner(number), {"api_key": "s"})
         keys.issue(connection, "P-440000-01")
         people.add(connection, "wang", PASSWORD, ["operator"])
-        with pytest.raises(brake.NotFound):
-            brake.reject(connection, 7)
+        with pytest.raises(decisions.NotFound):
+            decisions.reject(connection, 7)
         assert {row["actor"] for row in audit.search(connection)} == {"system"}
         assert len(audit.search(connection)) == 6
 

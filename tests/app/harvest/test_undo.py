@@ -11,7 +11,7 @@ from app.catalogue import originals, queries, search, service
 from app.catalogue.tables import moment, original, record
 from app.db import Database
 from app.feeds.tables import feed as feed_table
-from app.harvest import batches, brake, runs, undo
+from app.harvest import batches, brake, decisions, runs, undo
 from app.harvest.explain import explain
 from app.harvest.undo import Native, TooLate
 from app.protocol.errors import Conflict, NotFound
@@ -85,7 +85,7 @@ def _all_come_back(hub: Hub, count: int) -> None:
     before, gone = _contents(hub), _removed(hub, feed, ids)
     with hub.database.write() as connection:
         (change,) = runs.waiting(connection, feed)
-        assert brake.approve(connection, change["id"]) == count
+        assert decisions.approve(connection, change["id"]) == count
     assert hub.live() == 0
     with hub.database.read() as connection:
         assert undo.of_held(connection, change["id"]) == gone
@@ -198,7 +198,7 @@ def test_a_run_that_removed_nothing_and_a_decision_that_kept_everything_have_not
     feed, ids = _filled(hub, 100)
     gone = _removed(hub, feed, ids)
     with sqlite.write() as connection:
-        brake.reject(connection, 1)
+        decisions.reject(connection, 1)
         with pytest.raises(Conflict, match="rejected"):
             undo.of_held(connection, 1)
     with pytest.raises(NotFound, match="nothing that could come back"):
