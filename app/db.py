@@ -175,7 +175,7 @@ _POSTGRES_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigin
 
 def plain(row: Any) -> dict[str, Any]:
     """A row as a dictionary with plain texts for keys: a column's own name is a subclass that JSON refuses."""
-    return {str(name): value for name, value in row._mapping.items()}
+    return dict(zip(map(str, row._fields), row, strict=True))
 
 
 def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:

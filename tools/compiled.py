@@ -22,7 +22,10 @@ MODULES = (
     "app/protocol/oaipmh/flat.py",
     "app/protocol/oaipmh/reading.py",
     "app/protocol/record.py",
+    "app/protocol/seen.py",
     "app/protocol/text.py",
+    "app/protocol/words.py",
+    "app/harvest/prepare.py",
 )
 
 

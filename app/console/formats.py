@@ -1,6 +1,7 @@
 """Figures, times and sizes as people read them, in the page's language. Times of day are UTC+8, said so once a page."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 from app import clock
@@ -74,11 +75,13 @@ def moment(at: int) -> str:
     return datetime.fromtimestamp(at / 1e6, UTC).astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")
 
 
+@lru_cache(maxsize=1024)
 def day(number: int) -> str:
     """`11-24` of a day counted from 1970."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).strftime("%m-%d")
 
 
+@lru_cache(maxsize=1024)
 def date(number: int) -> str:
     """`2026-11-24` of a day counted from 1970."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).strftime("%Y-%m-%d")

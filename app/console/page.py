@@ -25,6 +25,7 @@ from app.console.catalogue import LANGUAGES, Words, chosen, direction
 from app.console.regions import region_name, region_path
 from app.console.scripts import language_of
 from app.console.viewer import Viewer, viewer
+from app.monitor.days import Outcome
 from app.monitor.problems import sentence
 from app.monitor.states import State
 from app.protocol.errors import BadRequest, Forbidden, HutongError, Unauthorized
@@ -44,6 +45,10 @@ HEADERS: Final = {
 CLASSES: Final = {
     State.FAILING: "fail", State.HELD: "held", State.LATE: "late", State.CATCHING_UP: "run", State.NEVER_RUN: "new",
     State.RUNNING: "run", State.HEALTHY: "ok", State.PAUSED: "off",
+}  # fmt: skip
+DAY_CLASSES: Final = {
+    Outcome.FAILED: "fail", Outcome.HELD: "held", Outcome.MIXED: "late", Outcome.REFUSED: "ok", Outcome.GOOD: "ok",
+    Outcome.NONE: "none",
 }  # fmt: skip
 RUN_CLASSES: Final = {"running": "run", "done": "ok", "partial": "late", "held": "held", "failed": "fail"}
 NAVIGATION: Final = (
@@ -65,7 +70,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
-        address=_address, asset=asset, classes=CLASSES, run_classes=RUN_CLASSES, languages=LANGUAGES, iso=iso,
+        address=_address, asset=asset, classes=CLASSES, run_classes=RUN_CLASSES, day_classes=DAY_CLASSES, languages=LANGUAGES, iso=iso,
         navigation=NAVIGATION, everybody=EVERYBODY, number=formats.number, percent=formats.percent, signed=formats.signed, size=formats.size, moment=formats.moment,
         day=formats.day, date=formats.date, language_of=language_of, direction=direction, pretty=_pretty, compact=_compact, web=_web,
         markdown=_markdown, visible=formats.pictures, region_name=region_name, region_path=region_path,

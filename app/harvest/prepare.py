@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,7 +78,7 @@ def source_key(source: Source, context: bytes) -> bytes:
 
 def source_hash(raw: bytes, key: bytes) -> bytes:
     """16 bytes that stand for an entry as it came and as it was understood: a repeat needs no parsing."""
-    return sha256(key + raw).digest()[:16]  # processors have instructions for SHA-256
+    return blake2b(raw, digest_size=16, key=key).digest()
 
 
 def stamp(entry: Entry) -> str | None:

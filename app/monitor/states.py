@@ -5,9 +5,8 @@ The eight words are the same everywhere: on the wall, in tables, on run pages an
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 # Periods since the last success. A run begins up to 1.1 periods after the last one ended and then takes its time,
 # so that one period alone would call every second feed late.
@@ -33,8 +32,7 @@ SEVERITY: Final = {state: place for place, state in enumerate(State)}
 NEEDS_A_PERSON: Final = frozenset({State.FAILING, State.HELD, State.LATE})
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What is known of a feed now.
 
     `since_success_s` counts from the last success (None: there was none), `age_s` from the registration.

@@ -69,7 +69,7 @@ def standings(connection: Connection, platform_code: str | None = None) -> list[
         query = query.where(feed.c.platform == platform_code)
     last, pending = _last_runs(connection, platform_code), _pending(connection)
     rows = connection.execute(mine(connection, query)).all()
-    found = [_standing(row, last.get(row.id), pending.get(row.id), at) for row in rows]
+    found = [_standing(row, last.get(row[0]), pending.get(row[0]), at) for row in rows]
     return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
 
 
@@ -87,7 +87,7 @@ def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, A
     if platform_code is not None:
         ids = ids.where(feed.c.platform == platform_code)
     query = select(run.c.id, run.c.feed_id, run.c.status, run.c.error_kind, run.c.error).where(run.c.id.in_(ids))
-    return {row.feed_id: row for row in connection.execute(mine(connection, query, run.c.feed_id)).all()}
+    return {row[1]: row for row in connection.execute(mine(connection, query, run.c.feed_id)).all()}
 
 
 def _pending(connection: Connection) -> dict[int, Any]:
@@ -100,28 +100,35 @@ def _pending(connection: Connection) -> dict[int, Any]:
 
 
 def _standing(row: Any, last: Any, waits: Any, at: int) -> Standing:
-    lag = (at - row.succeeded_at) // 1_000_000 if row.succeeded_at else None
+    # Taken apart at once: thirty look-ups by name are most of what a feed costs on a wall of thousands.
+    (number, key, name, connector, code, every_s, own, next_at, lease_until, attempts, created_at, succeeded_at,
+     platform_name, level, region, enrolled) = row  # fmt: skip
+    run_id, _, run_status, error_kind, error = last or _NEVER
+    _, held_id, held_count, held_live = waits or _NOTHING
+    lag = (at - succeeded_at) // 1_000_000 if succeeded_at else None
     word = state(
         Observation(
-            every_s=row.every_s,
-            age_s=(at - row.created_at) // 1_000_000,
-            since_success_s=lag,
-            active=row.state == "active" and row.enrolled == "active",
-            pending=waits is not None,
-            running=row.lease_until > at,
-            open_run=last is not None and last.status == RunStatus.RUNNING,
-            ever_ran=last is not None,
-            last_failed=last is not None and last.status == RunStatus.FAILED,
-            retries=last is not None and last.error_kind in _PASSING,
-            failures=row.attempts,
+            every_s,
+            (at - created_at) // 1_000_000,
+            lag,
+            active=own == "active" and enrolled == "active",
+            pending=held_id is not None,
+            running=lease_until > at,
+            open_run=run_status == RunStatus.RUNNING,
+            ever_ran=run_id is not None,
+            last_failed=run_status == RunStatus.FAILED,
+            retries=error_kind in _PASSING,
+            failures=attempts,
         )
     )
     return Standing(
-        row.id, row.key, row.name, row.connector, row.platform, row.platform_name, row.level, province_of(row.region),
-        word, lag, row.every_s, max(0, (row.next_at - at) // 1_000_000), row.attempts,
-        last.id if last else None, last.status if last else None, last.error_kind if last else None, last.error if last else None,
-        waits.id if waits else None, waits.count if waits else 0, waits.live if waits else 0,
+        number, key, name, connector, code, platform_name, level, province_of(region), word, lag, every_s,
+        max(0, (next_at - at) // 1_000_000), attempts, run_id, run_status, error_kind, error, held_id, held_count, held_live,
     )  # fmt: skip
+
+
+_NEVER = (None, None, None, None, None)
+_NOTHING = (None, None, 0, 0)
 
 
 def group(key: str, members: Iterable[Standing]) -> Group:

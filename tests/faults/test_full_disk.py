@@ -188,7 +188,7 @@ def test_a_full_directory_of_temporary_files_leaves_the_run_open(
             known = service.by_id(connection, feed)
         assert lease is not None
         with monkeypatch.context() as patch:
-            patch.setattr("app.harvest.fetch.SpooledTemporaryFile", Full)
+            patch.setattr("app.harvest.wire.bodies.SpooledTemporaryFile", Full)
             with pytest.raises(DiskFull):
                 harvest(engine, lease, known)
         report = harvest(engine, lease, known)

@@ -63,13 +63,14 @@ def test_the_floors_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_commit_stands_in_one_file_and_the_http_client_in_two() -> None:
+def test_commit_stands_in_one_file_and_the_http_client_in_one_room() -> None:
     texts = {file.relative_to(ROOT).as_posix(): file.read_text() for file in ROOT.glob("app/**/*.py")}
     assert [name for name, text in texts.items() if ".commit(" in text and name != "app/db.py"] == []
-    assert {name for name, text in texts.items() if re.search(r"^import httpx", text, re.MULTILINE)} <= {
-        "app/harvest/fetch.py",
-        "app/harvest/guard.py",
-    }
+    clients = {name for name, text in texts.items() if re.search(r"^import httpx", text, re.MULTILINE)}
+    room = {"app/harvest/fetch.py", "app/harvest/guard.py"}
+    assert {name for name in clients if not name.startswith("app/harvest/wire/")} <= room
+    inside = {name for name, text in texts.items() if "app.harvest.wire" in text}
+    assert {name for name in inside if not name.startswith("app/harvest/wire/")} == {"app/harvest/fetch.py"}
 
 
 def test_the_contract_is_the_one_that_is_published(tmp_path: Path) -> None:

@@ -46,12 +46,14 @@ class Narrowing(BaseModel):
 
 
 class Row(NamedTuple):
-    """A platform in the heat map."""
+    """A platform in the heat map; of the days on which it ran, on how many nothing failed."""
 
     code: str
     name: str
     group: status.Group
     cells: Sequence[days.Cell]
+    ran: int
+    good: int
 
 
 class Cut(NamedTuple):
@@ -86,8 +88,13 @@ def heat(connection: Connection, query: Narrowing) -> dict[str, Any]:
     page = cut(_sorted_groups(groups, names, query.sort), query.page)
     today = day_of(now(connection))
     strips = days.strips(connection, today, HEAT_DAYS, [group.key for group in page.items])
-    rows = [Row(group.key, names[group.key], group, strips[group.key]) for group in page.items]
+    rows = [_row(group, names[group.key], strips[group.key]) for group in page.items]
     return {**choices(), "query": query, "rows": rows, "cut": page, "dates": days.blank(today, HEAT_DAYS)}
+
+
+def _row(group: status.Group, name: str, cells: Sequence[days.Cell]) -> Row:
+    ran = [cell for cell in cells if cell.runs]
+    return Row(group.key, name, group, cells, len(ran), sum(not cell.failed for cell in ran))
 
 
 def _bare(platform: dict[str, Any], query: Narrowing) -> bool:

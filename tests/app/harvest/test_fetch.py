@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from app.harvest.fetch import Fetched, Fetcher, retry_after
+from app.harvest.fetch import Fetched, Fetcher
+from app.harvest.wire.answers import retry_after
 from app.protocol.connector import Request
 from app.protocol.errors import AddressForbidden, PeerThrottled, PeerUnavailable, PeerViolation
 

@@ -1,0 +1,1 @@
+"""Below `fetch`, for nothing else: budgets, guarded connections, bounded bodies, what answers say."""
