@@ -124,7 +124,7 @@ def test_a_dead_workers_feed_is_taken_over_when_its_lease_has_run_out_and_not_be
             assert leases.claim(connection, feed, "too early", 60) is None
             held = service.by_id(connection, feed)
         assert f":{victim.pid}:" in held["lease_owner"]
-        heir = fork.Process(target=_work, args=(url,))
+        heir = fork.Process(target=_work, args=(url, 30))  # a second runs out on a busy machine
         heir.start()
         assert _done(database)
         assert heir.pid

@@ -219,7 +219,7 @@ def _goes_live_by_steps(page: Any, made: Served, shots: Path, seen: Callable[[],
     _until(page, None)
     page.locator("#ramp button[value=raise]").click()
     assert "全部记录都已放行" in page.locator("#ramp").inner_text()
-    _until(page, " 0 条在目录外等待")
+    _until(page, "\n0 条在目录外等待")
     seen()
     page.goto(home)
 
