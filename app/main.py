@@ -47,7 +47,7 @@ from app.platforms import certificate_routes, duties, line_routes, proof
 from app.platforms import routes as enrolment
 from app.protocol.connector import Request
 from app.protocol.errors import DiskFull
-from app.publish import docs, history, ix, jobs, oai, resourcesync, rest, snapshots, vocab
+from app.publish import docs, history, ix, jobs, oai, records, resourcesync, rest, snapshots, vocab
 from app.settings import Settings
 from app.web import SLOTS, Answers, Reading, install, json
 
@@ -63,6 +63,7 @@ ROOMS = (
     jobs,
     history,
     rest,
+    records,
     vocab,
     ix,
     snapshots,

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db import Database
-from app.protocol.errors import CursorGone, HutongError, QuotaExceeded
+from app.protocol.errors import BadRequest, CursorGone, HutongError, QuotaExceeded
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -165,6 +165,16 @@ def unseal(secret: bytes, cursor: str) -> list[Any]:
         raise CursorGone("this cursor was not given out by this hub")
     parts: list[Any] = orjson.loads(body)
     return parts
+
+
+def keyset(secret: bytes, kind: str, cursor: str) -> int | None:
+    """Where a list of this kind goes on; None at its beginning. Raises BadRequest for a cursor of another kind."""
+    if not cursor:
+        return None
+    parts = unseal(secret, cursor)
+    if len(parts) != 2 or parts[0] != kind:
+        raise BadRequest(f"this is not a cursor of {kind}")
+    return int(parts[1])
 
 
 def database(request: Request) -> Database:

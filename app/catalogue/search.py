@@ -6,7 +6,7 @@ Chinese sentence as one word and differs by locale) under a GIN index. Newest fi
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from app.protocol.text import query_tokens
 WORDS_LIMIT: Final = 3000
 PLACES_LIMIT: Final = 255
 TOKEN_LIMIT: Final = 200
+Alternatives = Sequence[Sequence[Sequence[str]]]
+"""Facet terms of which one whole alternative must hold: each is a list of groups, of each of which one term must."""
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwyz0123456789")
 
 
@@ -103,47 +105,78 @@ def remove(connection: Connection, pks: Sequence[int]) -> None:
         connection.execute(text(f"DELETE FROM search WHERE {key} = :pk"), [{"pk": pk} for pk in pks])
 
 
-def find(connection: Connection, *, words: str, terms: Sequence[str], before: int | None, limit: int) -> list[int]:
-    """Row numbers that hold every word and every facet term, the newest first."""
-    return [row[0] for row in _hits(connection, words, terms, before, limit)]
+def find(
+    connection: Connection,
+    *,
+    words: str,
+    terms: Sequence[str],
+    before: int | None,
+    limit: int,
+    either: Alternatives | None = None,
+) -> list[int]:
+    """Row numbers that hold every word, every facet term and one of the alternatives, the newest first."""
+    return [row[0] for row in _hits(connection, words, terms, either, before, limit)]
 
 
 def facets(
-    connection: Connection, *, words: str, terms: Sequence[str], cap: int = 10_000
+    connection: Connection, *, words: str, terms: Sequence[str], cap: int = 10_000, either: Alternatives | None = None
 ) -> tuple[dict[str, int], bool]:
     """Counts of facet terms over the newest `cap` hits, and whether those were all."""
-    rows = _hits(connection, words, terms, None, cap + 1)
+    rows = _hits(connection, words, terms, either, None, cap + 1)
     counts: Counter[str] = Counter()
     for row in rows[:cap]:
         counts.update(row[1].split())
     return dict(counts), len(rows) <= cap
 
 
-def _hits(connection: Connection, words: str, terms: Sequence[str], before: int | None, limit: int) -> Sequence[Any]:
+def _hits(
+    connection: Connection,
+    words: str,
+    terms: Sequence[str],
+    either: Alternatives | None,
+    before: int | None,
+    limit: int,
+) -> Sequence[Any]:
     phrases = query_tokens(words)
-    if not phrases and (words.strip() or not terms):
+    if (not phrases and (words.strip() or not (terms or either))) or either == []:
         return []
     top = before if before is not None else 1 << 62
     if connection.dialect.name == "sqlite":
         query = "SELECT rowid, terms FROM search WHERE search MATCH :q AND rowid < :top ORDER BY rowid DESC LIMIT :n"
-        sought = _fts5(phrases, terms)
+        sought = _fts5(phrases, terms, either or ())
     else:
         query = "SELECT pk, terms FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
-        sought = _tsquery(phrases, terms)
+        sought = _tsquery(phrases, terms, either or ())
     return connection.execute(text(query), {"q": sought, "top": top, "n": limit}).all()
 
 
-def _fts5(phrases: list[list[str]], terms: Sequence[str]) -> str:
+def _fts5(phrases: list[list[str]], terms: Sequence[str], either: Alternatives) -> str:
     parts = []
     for phrase in phrases:
         quoted = " ".join(word.rstrip("*") for word in phrase).replace('"', '""')
         parts.append(f'words : "{quoted}"' + ("*" if phrase[-1].endswith("*") else ""))
-    return " AND ".join(parts + [f'facets : "{facet_token(term)}"' for term in terms])
+    parts += [_fts5_term(term) for term in terms]
+    return " AND ".join(parts + _grouped(either, _fts5_term, " AND ", " OR "))
 
 
-def _tsquery(phrases: list[list[str]], terms: Sequence[str]) -> str:
+def _fts5_term(term: str) -> str:
+    return f'facets : "{facet_token(term)}"'
+
+
+def _tsquery(phrases: list[list[str]], terms: Sequence[str], either: Alternatives) -> str:
     parts = []
     for phrase in phrases:
         words = [_quoted(word.rstrip("*")) + (":*" if word.endswith("*") else "") for word in phrase]
         parts.append("(" + " <-> ".join(words) + ")")
-    return " & ".join(parts + [f"'={facet_token(term)}'" for term in terms])
+    parts += [_tsquery_term(term) for term in terms]
+    return " & ".join(parts + _grouped(either, _tsquery_term, " & ", " | "))
+
+
+def _tsquery_term(term: str) -> str:
+    return f"'={facet_token(term)}'"
+
+
+def _grouped(either: Alternatives, write: Callable[[str], str], both: str, one_of: str) -> list[str]:
+    """The alternatives as one part of a query, none where there are none."""
+    wholes = [both.join(f"({one_of.join(map(write, group))})" for group in groups) for groups in either]
+    return [f"({one_of.join(f'({whole})' for whole in wholes)})"] if wholes else []

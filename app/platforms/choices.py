@@ -19,6 +19,8 @@ from app.protocol import vocab
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 
 COUNTRY: Final = "000000"
+FACETS: Final = ("subject", "stage", "grade", "type", "edition", "language")
+"""What a choice can be narrowed by: the facets that every record is found by."""
 
 
 def path(region: str) -> tuple[str, ...]:
@@ -67,6 +69,8 @@ def _vendor(connection: Connection, code: str) -> None:
 
 def _known(only: Mapping[str, Sequence[str]]) -> None:
     for scheme, codes in only.items():
+        if scheme not in FACETS:
+            raise BadRequest(f"only.{scheme}: a choice can be narrowed by {', '.join(FACETS)}")
         if strange := set(codes) - set(vocab.scheme(scheme).concepts):
             raise BadRequest(
                 f"only.{scheme}: {', '.join(sorted(strange)[:5])} is not in the list /api/v1/vocab/{scheme}"
@@ -89,6 +93,19 @@ def chosen(connection: Connection, region: str) -> list[dict[str, Any]]:
     codes = sorted({code for code, _ in words if _may_read(connection, code)})
     found = [{"platform": code, "region": region, **_decided(code, above, words)} for code in codes]
     return [one for one in found if one["chosen"]]
+
+
+def alternatives(connection: Connection, region: str) -> list[list[list[str]]]:
+    """What a region has chosen as facet terms, whoever asks: of each vendor its platform and, of what it is narrowed to,
+    one code each. Raises BadRequest for an unknown region."""
+    above = path(region)
+    words = _words(connection, above)
+    held = [(code, _decided(code, above, words)) for code in sorted({code for code, _ in words})]
+    return [
+        [[f"platform={code}"], *([f"{scheme}={one}" for one in codes] for scheme, codes in found["only"].items())]
+        for code, found in held
+        if found["chosen"] and all(found["only"].values())
+    ]
 
 
 def _words(connection: Connection, regions: Iterable[str], code: str | None = None) -> dict[tuple[str, str], Any]:

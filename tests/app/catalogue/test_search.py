@@ -123,6 +123,18 @@ def test_very_long_texts_and_queries_are_taken(filled: Database) -> None:
     assert _find(filled, "", "subject=" + "数" * 3000) == [99]
 
 
+def test_one_of_many_alternatives_is_enough(filled: Database) -> None:
+    nobody = [[[f"platform=E-{n:06d}-01"], ["stage=9", "stage=8"]] for n in range(500)]
+    either = [*nobody, [["platform=P-440000-01"], ["subject=13", "subject=99"]], [["platform=P-440000-02"]]]
+    with filled.read() as connection:
+        found = search.find(connection, words="", terms=(), before=None, limit=100, either=either)
+        named = search.find(connection, words="三年级", terms=("stage=2",), before=None, limit=100, either=either)
+        counts, exact = search.facets(connection, words="", terms=(), either=either)
+        assert (found, named) == ([12, 10, 7, 6, 4, 1], [1])
+        assert (counts["stage=2"], exact) == (len(found), True)
+        assert search.find(connection, words="", terms=(), before=None, limit=100, either=[]) == []
+
+
 def test_hostile_queries_never_raise_and_both_databases_agree(both: tuple[Database, Database]) -> None:
     @RELAXED
     @given(HOSTILE, st.lists(st.text(max_size=8), max_size=2))

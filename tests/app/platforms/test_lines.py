@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from app.catalogue import service as catalogue
+from app.catalogue.service import Arrival, Origin
 from app.db import Database
 from app.platforms import choices, lines, service
 from app.protocol.errors import BadRequest, Conflict
+from app.protocol.record import Prepared, prepare
 from tests.app.access.desk import Desk
 
 HUB = "N-000000-01"
@@ -127,6 +130,52 @@ def test_a_region_chooses_for_itself_and_a_vendor_reads_its_own(hub: Desk) -> No
     assert gd.post("/api/v1/choices", json={**body, "platform": "P-440000-01"}).status_code == 404
     assert [len(key.get("/api/v1/choices?region=440100").json()["items"]) for key in keys] == [1, 0]
     assert gd.get("/api/v1/choices?region=440105").json()["items"][0]["by"] == "440100"
+
+
+def test_the_catalogue_shows_what_a_region_has_chosen_and_counts_it(hub: Desk) -> None:
+    made = [
+        ("E-110000-01", 1, {"subject": "14", "stage": "2"}), ("E-110000-01", 2, {"subject": "13", "stage": "2"}),
+        ("E-310000-01", 3, {"subject": "13"}), ("E-330000-01", 4, {"subject": "14"}), ("P-440000-01", 5, {"subject": "14"}),
+    ]  # fmt: skip
+    reader = hub.key_client([hub.platform(code) for code in sorted({code for code, _, _ in made})][-1])
+    records = [prepare({"title": f"第{n}课", **words}, f"ix:{code}:f/{n}") for code, n, words in made]
+    with hub.database.write() as connection:
+        found = [Arrival(one, b"x" * 16) for one in records if isinstance(one, Prepared)]
+        catalogue.apply(connection, found, Origin(1, 1, "440000"))
+        for code, region, only in (
+            ("E-110000-01", "000000", {"stage": ["2"]}), ("E-310000-01", "440000", {}),
+            ("E-110000-01", "440100", {"subject": ["14"]}),
+        ):  # fmt: skip
+            choices.choose(connection, code, region, True, only, "")
+        choices.choose(connection, "E-310000-01", "440300", False, {}, "本市自建")
+
+    def shown(region: str, more: str = "") -> list[str]:
+        answer = reader.get(f"/api/v1/records?chosen_by={region}{more}").json()
+        return [one["id"].rpartition("/")[2] for one in answer["items"]]
+
+    assert (shown("440000"), shown("440105"), shown("440300"), shown("110000")) == (
+        ["3", "2", "1"],
+        ["3", "1"],
+        ["2", "1"],
+        ["2", "1"],
+    )
+    assert (shown("440000", "&subject=13"), shown("440000", "&q=第3课"), shown("440000", "&limit=1")) == (
+        ["3", "2"],
+        ["3"],
+        ["3"],
+    )
+    counts = reader.get("/api/v1/facets?chosen_by=440105").json()
+    assert {one["code"]: one["count"] for one in counts["facets"]["subject"]} == {"13": 1, "14": 1}
+    assert reader.get("/api/v1/records?chosen_by=999999").status_code == 422
+    with hub.database.write() as connection:
+        choices.choose(connection, "E-110000-01", "000000", False, {}, "")
+    assert (shown("110000"), reader.get("/api/v1/facets?chosen_by=110000").json()["facets"]) == ([], {})
+
+
+def test_a_choice_is_narrowed_by_what_records_are_found_by(database: Database) -> None:
+    _registered(database, "E-110000-01")
+    with database.write() as connection, pytest.raises(BadRequest, match=r"only\.volume: .* by subject, stage"):
+        choices.choose(connection, "E-110000-01", "440000", True, {"volume": ["1"]}, "")
 
 
 def test_a_notice_is_read_and_acknowledged_by_its_addressees_only(hub: Desk) -> None:
