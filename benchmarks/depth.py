@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import update
 
 from app.catalogue import queries
-from app.catalogue.service import COLUMNS
+from app.catalogue.order import COLUMNS
 from app.catalogue.tables import moment, position
 from app.db import Database, load
 from app.publish.items import item

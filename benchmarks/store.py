@@ -10,7 +10,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from app.catalogue.service import COLUMNS
+from app.catalogue.order import COLUMNS
 from app.db import Database, load
 from benchmarks.databases import postgres, sqlite
 from benchmarks.peer import fields

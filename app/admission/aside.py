@@ -9,7 +9,7 @@ from app.access.principal import narrowed
 from app.admission import publishing
 from app.admission.states import BRAKED, DECLINED, MOVED, TILL_THE_END
 from app.admission.tables import candidate
-from app.catalogue.service import Outcome
+from app.catalogue.arrivals import Outcome
 from app.db import among
 
 BATCH = 500

@@ -9,7 +9,7 @@ from app.admission.hosts import host, leads_elsewhere
 from app.admission.policy import Policies, Policy
 from app.admission.ramp import Step
 from app.admission.states import ASIDE, BEYOND, BRAKED, DECIDED, DECLINED, MOVED, OLDER, RAMP, TILL_THE_END, WAITING
-from app.catalogue.service import Arrival, Origin, older
+from app.catalogue.arrivals import Arrival, Origin, older
 from app.protocol.record import Prepared, restore
 from app.protocol.words import platform_of
 

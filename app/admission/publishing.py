@@ -15,7 +15,7 @@ from app.admission.policy import Policies, policies
 from app.admission.service import COLUMNS
 from app.admission.states import WITHDRAWN
 from app.catalogue import originals, service
-from app.catalogue.service import Arrival, Origin, Outcome
+from app.catalogue.arrivals import Arrival, Origin, Outcome
 from app.clock import iso
 from app.db import load, now
 from app.feeds import service as feeds

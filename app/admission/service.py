@@ -15,7 +15,7 @@ from app.admission.policy import Policies, policies
 from app.admission.states import DECIDED, DECLINED, PUBLIC, TILL_THE_END, UNDECIDED
 from app.admission.tables import candidate
 from app.catalogue import originals, queries, service
-from app.catalogue.service import Arrival, Origin, Outcome
+from app.catalogue.arrivals import Arrival, Origin, Outcome, newest
 from app.catalogue.tables import sighting
 from app.db import among, load, now
 from app.protocol.words import platform_of
@@ -58,7 +58,7 @@ def _any_aside(connection: Connection, arrivals: Sequence[Arrival], origin: Orig
 
 
 def _through_the_gate(connection: Connection, gate: Gate, arrivals: Sequence[Arrival], kept: Kept) -> Outcome:
-    latest, twice = service.newest(arrivals)
+    latest, twice = newest(arrivals)
     ids = list(latest)
     waiting, live = _kept(connection, ids), queries.live_contents(connection, ids)
     split = Split()

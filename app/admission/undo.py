@@ -13,7 +13,7 @@ from app.admission.decide import UNDO_S
 from app.admission.states import NARROW, PUBLIC, REJECTED, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import queries, service
-from app.catalogue.service import Arrival, Origin
+from app.catalogue.arrivals import Arrival, Origin
 from app.db import among, now
 from app.feeds import leases
 from app.protocol.errors import Conflict, Forbidden, NotFound

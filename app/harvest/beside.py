@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-from app.catalogue.service import Arrival
+from app.catalogue.arrivals import Arrival
 from app.harvest.pages import COLLECT
 from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault

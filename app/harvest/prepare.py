@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.catalogue.service import Arrival
+from app.catalogue.arrivals import Arrival
 from app.harvest.discovery import configured
 from app.protocol import mapping as crosswalk
 from app.protocol import rules, vocab

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from app.access.quotas import STANDARD
 from app.admission import service as admission
-from app.catalogue import service
+from app.catalogue.arrivals import Origin
 from app.db import Database, now
 from app.harvest import owners, runs, trial
 from app.harvest.prepare import Source, prepared, reading, stamp
@@ -124,7 +124,7 @@ def _replay(
     raws = batch.raws(entries)
     native = reading(source).connector.native
     with database.write() as connection:
-        origin = service.Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
+        origin = Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
         batch, passed = owners.screened(connection, feed, batch)
         kept = admission.Kept(raws, context)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)

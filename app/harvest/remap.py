@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from sqlalchemy import func, select
 
 from app.admission import service as admission
-from app.catalogue import originals, service
+from app.catalogue import originals
+from app.catalogue.arrivals import Origin
 from app.catalogue.tables import record
 from app.db import Database
 from app.feeds import leases
@@ -167,7 +168,7 @@ def _step(
     batch = prepared(source, entries, context)
     with database.write() as connection:
         leases.hold(connection, lease)
-        origin = service.Origin(lease.feed_id, run_id, province_of(source.platform[2:8]))
+        origin = Origin(lease.feed_id, run_id, province_of(source.platform[2:8]))
         kept = admission.Kept(batch.raws(entries), context)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
         found = [(entries[place], fault) for place, fault in batch.refused]

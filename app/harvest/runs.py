@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import BigInteger, Connection, bindparam, desc, select, update
 
-from app.catalogue.service import Outcome
+from app.catalogue.arrivals import Outcome
 from app.db import insert_missing, now, plain
 from app.feeds.service import mine
 from app.harvest import totals

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from app.admission import service as admission
 from app.catalogue import digests, service
+from app.catalogue.arrivals import Origin, Outcome
 from app.feeds import leases
 from app.feeds.tables import feed
 from app.harvest import brake, host_brake, owners, quarantine, runs
@@ -37,7 +38,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         province = province_of(run.feed["platform"][2:8])
         if step.page.listing is not None and step.standing and not step.begins:
             again |= brake.sighted(connection, run.feed["id"], step.page.listing, step.standing)
-        origin = service.Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
+        origin = Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
         batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
@@ -69,7 +70,7 @@ def bounded(connection: Connection, platform: str, quota: int) -> None:
         raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
 
 
-def _refused(connection: Connection, step: Step, batch: Batch, outcome: service.Outcome) -> Refused:
+def _refused(connection: Connection, step: Step, batch: Batch, outcome: Outcome) -> Refused:
     """Entries that cannot become records, whose version came with other content (IX/1 V3), or whose host was declined."""
     refused = [(step.entries[step.fresh[place]], fault) for place, fault in batch.refused]
     if not outcome.conflicts and not outcome.declined:

@@ -7,6 +7,7 @@ import orjson
 from fastapi.testclient import TestClient
 
 from app.catalogue import queries, service
+from app.catalogue.arrivals import Arrival, Origin
 from app.db import Database
 from app.harvest import runs
 from app.main import create
@@ -21,8 +22,8 @@ def _store(database: Database, title: str, run: int = 1, **more: object) -> None
     made = prepare({"title": title, **more}, ID)
     assert isinstance(made, Prepared)
     with database.write() as connection:
-        origin = service.Origin(1, run, "440000")
-        service.apply(connection, [service.Arrival(made, title.encode()[:16])], origin)
+        origin = Origin(1, run, "440000")
+        service.apply(connection, [Arrival(made, title.encode()[:16])], origin)
 
 
 def test_every_state_of_a_record_is_kept_with_its_run(database: Database) -> None:

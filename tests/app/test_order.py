@@ -10,7 +10,8 @@ from sqlalchemy import inspect, text
 
 from app import schema
 from app.catalogue import queries
-from app.catalogue.service import Arrival, Origin, apply, remove
+from app.catalogue.arrivals import Arrival, Origin
+from app.catalogue.service import apply, remove
 from app.db import Database
 from app.protocol.record import Prepared, prepare
 from app.web import Tx

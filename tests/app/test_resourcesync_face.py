@@ -12,6 +12,7 @@ from resync import ChangeList, ResourceList
 
 from app import schema
 from app.catalogue import queries, service
+from app.catalogue.arrivals import Arrival, Origin
 from app.db import Database
 from app.main import create
 from app.protocol.record import Prepared, prepare
@@ -27,9 +28,9 @@ def _fill(database: Database, number: int, first: int = 0) -> None:
     for n in range(first, first + number):
         made = prepare({"title": TITLE.format(n)}, f"ix:P-440000-01:f/r{n}")
         assert isinstance(made, Prepared)
-        arrivals.append(service.Arrival(made, n.to_bytes(16, "big")))
+        arrivals.append(Arrival(made, n.to_bytes(16, "big")))
     with database.write() as connection:
-        service.apply(connection, arrivals, service.Origin(1, 1, "440000"))
+        service.apply(connection, arrivals, Origin(1, 1, "440000"))
 
 
 def _client(database: Database, folder: Path, url: str = "http://hub.test") -> TestClient:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from sqlalchemy import text
 
 from app.catalogue import queries
-from app.catalogue.service import Arrival, Origin, apply
+from app.catalogue.arrivals import Arrival, Origin
+from app.catalogue.service import apply
 from app.db import Database
 from app.protocol.record import Prepared, prepare
 from tests.hub import Hub

@@ -408,7 +408,7 @@ def _no_lease_check(connection: Any, lease: Any, **values: Any) -> None:
 
 def _judge_anew(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pages, "_repeat", lambda *_: False)
-    patch.setattr(service, "_judge", lambda arrival, old, origin: "created" if old is None else "changed")
+    patch.setattr(service, "judge", lambda arrival, old, origin: "created" if old is None else "changed")
 
 
 def _delete_all_that_is_absent(patch: pytest.MonkeyPatch) -> None:

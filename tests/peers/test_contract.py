@@ -17,7 +17,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter
 
-from app.catalogue.service import Arrival, Origin, apply, remove
+from app.catalogue.arrivals import Arrival, Origin
+from app.catalogue.service import apply, remove
 from app.db import Database
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.canonical import element as element_of

@@ -22,6 +22,7 @@ from app.access.keyring import Keyring
 from app.access.principal import Principal, Rows
 from app.access.tally import Tally
 from app.catalogue import service as catalogue
+from app.catalogue.arrivals import Arrival, Origin
 from app.db import Database, now
 from app.feeds import leases
 from app.feeds import service as feeds
@@ -309,7 +310,7 @@ def _returned(hub: Desk, staff: Any, feed: int) -> None:
     assert isinstance(made, Prepared)
     with hub.database.write() as connection:
         number = connection.execute(run.insert().returning(run.c.id), _ended(feed)).scalar_one()
-        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(feed, number, "440000"))
+        catalogue.apply(connection, [Arrival(made, b"x")], Origin(feed, number, "440000"))
         catalogue.remove(connection, [id], number)
     assert staff.post(f"/api/v1/runs/{number}/undo", json={"reason": "a broken list"}).json()["changed"] == 1
 
@@ -324,7 +325,7 @@ def _left(hub: Desk) -> None:
         number = feeds.register(
             connection, platform="P-460000-01", name="n", connector="ix", config={"base_url": "https://e.example"}
         )
-        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(number, 1, "460000"))
+        catalogue.apply(connection, [Arrival(made, b"x")], Origin(number, 1, "460000"))
         moves.retire(connection, "P-460000-01", Settings(enrol_grace_days=0), "merged")
         assert leaving.ask(connection) == 1
         lease = leases.claim(connection, number, "w", 60, leases.LEFT)
@@ -361,7 +362,7 @@ def _reviewed(hub: Desk, staff: Any) -> None:
     made = prepare({"id": id, "title": "x"}, id)
     assert isinstance(made, Prepared)
     with hub.database.write() as connection:
-        catalogue.apply(connection, [catalogue.Arrival(made, b"x")], catalogue.Origin(1, 1, "440000"))
+        catalogue.apply(connection, [Arrival(made, b"x")], Origin(1, 1, "440000"))
     reviewer = hub.person("gao", "reviewer")
     body = {"decision": "withdraw", "items": [{"id": id}], "reasons": ["notice"]}
     batch = reviewer.post("/api/v1/admission/decisions", json=body).json()["batch"]

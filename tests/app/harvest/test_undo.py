@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from app.access.audit import Act
 from app.access.tables import audit
 from app.catalogue import originals, queries, search, service
+from app.catalogue.arrivals import Arrival, Origin
 from app.catalogue.tables import moment, original, record
 from app.db import Database
 from app.feeds.tables import feed as feed_table
@@ -37,11 +38,11 @@ def _stored(hub: Hub, feed: int, ids: list[str], title: str) -> None:
     for id in ids:
         made = prepare({"id": id, "title": f"{title} {id}", "subject": "14", "type": ["视频"]}, id)
         assert isinstance(made, Prepared)
-        arrivals.append(service.Arrival(made, id.encode(), "2026-01-01"))
+        arrivals.append(Arrival(made, id.encode(), "2026-01-01"))
         raws[id.encode()] = f"bytes of {id}".encode()
     with hub.database.write() as connection:
         number = runs.begin(connection, feed, "harvest")
-        outcome = service.apply(connection, arrivals, service.Origin(feed, number, "440000"))
+        outcome = service.apply(connection, arrivals, Origin(feed, number, "440000"))
         originals.keep(connection, outcome.written, raws, b"context")
         runs.end(connection, number, None)
 

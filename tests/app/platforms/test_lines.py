@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.catalogue import service as catalogue
-from app.catalogue.service import Arrival, Origin
+from app.catalogue.arrivals import Arrival, Origin
 from app.db import Database
 from app.platforms import choices, lines, service
 from app.protocol.errors import BadRequest, Conflict

@@ -1,0 +1,177 @@
+"""The change order: changes get dense positions and one time, and everything that is counted moves with them.
+
+What needs no position is written before the position counter is taken, because on PostgreSQL the counter row holds up
+the other writers until commit.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
+
+from app.catalogue import coverage, digests, search
+from app.catalogue.tables import departure, history, moment, position, record, tally
+from app.db import among, among_bound, load, many, now, upsert
+from app.protocol.canonical import element
+
+
+class Change(NamedTuple):
+    """A row as it is to be, the stored one it takes the place of (None: it is new), the tokens of its words."""
+
+    row: dict[str, Any]
+    old: Any
+    text: str
+
+
+KEPT = 20  # earlier states of a record
+COLUMNS = tuple(column.name for column in record.c)
+_values = itemgetter(*COLUMNS)
+
+
+_FORWARD = (
+    update(position)
+    .where(position.c.name == bindparam("sought"))
+    .values(value=position.c.value + bindparam("by"))
+    .returning(position.c.value)
+)
+_PLACE = (
+    update(position)
+    .where(position.c.name.in_(["seq", "at"]))
+    .values(
+        value=case(
+            (position.c.name == "seq", position.c.value + bindparam("by", type_=BigInteger)),
+            (position.c.value > bindparam("now", type_=BigInteger), position.c.value),
+            else_=bindparam("now"),
+        )
+    )
+    .returning(position.c.name, position.c.value)
+)
+_MOMENT = moment.insert()
+_LINE_UP = select(position.c.value).where(position.c.name == "seq").with_for_update()
+
+
+def write(connection: Connection, changes: list[Change]) -> None:
+    """Records as they are now, with their words, positions and counts."""
+    if not changes:
+        return
+    _number(connection, [change.row for change in changes if change.old is None])
+    rows = [{"pk": row["pk"], "text": words, "terms": _found_by(row)} for row, _, words in changes]
+    search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
+    _archive(connection, changes)
+    _place(connection, changes)
+    load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
+    _account(connection, changes)
+
+
+def _found_by(row: dict[str, Any]) -> str:
+    return f"{row['terms']} platform={row['platform']}".strip()
+
+
+def bury(connection: Connection, changes: list[Change]) -> None:
+    """Records that are gone: tombstones keep all but their words."""
+    search.remove(connection, [change.old.pk for change in changes])
+    _archive(connection, changes)
+    _place(connection, changes)
+    names = ("run_id", "version", "live", "seq", "modified_at")
+    statement = update(record).where(record.c.pk == bindparam("key")).values({n: bindparam(f"new_{n}") for n in names})
+    connection.execute(statement, [{"key": c.row["pk"], **{f"new_{n}": c.row[n] for n in names}} for c in changes])
+    _account(connection, changes)
+
+
+def _archive(connection: Connection, changes: list[Change]) -> None:
+    """Keeps the states that are about to be replaced, the newest KEPT of each record; new records cost nothing."""
+    pks = [change.old.pk for change in changes if change.old is not None]
+    if not pks:
+        return
+    names = [column.name for column in history.c]
+    earlier = select(*(record.c[name] for name in names)).where(among(connection, record.c.pk, pks))
+    connection.execute(history.insert().from_select(names, earlier))
+    newer = history.alias()
+    number = select(func.count()).where(newer.c.pk == history.c.pk, newer.c.seq > history.c.seq).scalar_subquery()
+    connection.execute(delete(history).where(among(connection, history.c.pk, pks), number >= KEPT))
+
+
+def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Row numbers for new records: a counter on SQLite (one writer), a sequence on PostgreSQL (no lock held)."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        last = _advance(connection, "pk", len(rows))
+        numbers: Iterable[int] = range(last - len(rows) + 1, last + 1)
+    else:
+        query = text("SELECT nextval('record_pk') FROM generate_series(1, :k)")
+        numbers = connection.execute(query, {"k": len(rows)}).scalars().all()
+    for row, number in zip(rows, numbers, strict=True):
+        row["pk"] = number
+
+
+def _advance(connection: Connection, name: str, by: int) -> int:
+    return int(connection.execute(_FORWARD, {"sought": name, "by": by}).scalar_one())
+
+
+def _place(connection: Connection, changes: list[Change]) -> None:
+    """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
+    if connection.dialect.name == "postgresql":
+        # All line up at one row first: of two rows in one UPDATE each writer may lock the other one first.
+        connection.execute(_LINE_UP)
+    moved = connection.execute(_PLACE, {"by": len(changes), "now": now(connection)})
+    found: dict[str, int] = {name: value for name, value in moved}
+    last, at = found["seq"], found["at"]
+    connection.execute(_MOMENT, {"seq": last, "at": at})
+    for seq, change in enumerate(changes, last - len(changes) + 1):
+        change.row["seq"], change.row["modified_at"] = seq, at
+
+
+def _account(connection: Connection, changes: list[Change]) -> None:
+    """Digests, tallies and departures of a page's changes, in the same transaction."""
+    digests.change(connection, _deltas(changes))
+    _tally(connection, changes)
+    left = [
+        {"subject": c.old.subject, "pk": c.old.pk, "seq": c.row["seq"]}
+        for c in changes
+        if c.old is not None and c.old.live and c.old.subject and c.row.get("subject", c.old.subject) != c.old.subject
+    ]
+    if left:
+        connection.execute(upsert(connection, departure, ("subject", "pk"), ("seq",)), left)
+
+
+def _deltas(changes: list[Change]) -> Iterable[digests.Delta]:
+    for row, old, _ in changes:
+        if old is not None and old.live:
+            yield digests.Delta(element(old.id, old.version, old.hash), -1, old.feed_id, old.platform)
+        if row["live"]:
+            made = element(row["id"], row["version"], row["hash"])
+            yield digests.Delta(made, 1, row["feed_id"], row["platform"])
+
+
+def _tally(connection: Connection, changes: list[Change]) -> None:
+    moved: Counter[tuple[str, str, int]] = Counter()
+    for row, old, _ in changes:
+        if old is not None and old.live:
+            moved[old.terms, old.platform, old.feed_id] -= 1
+        if row["live"]:
+            moved[row["terms"], row["platform"], row["feed_id"]] += 1
+    by_terms: Counter[str] = Counter()
+    for (facets, _, _), by in moved.items():
+        by_terms[facets] += by
+    coverage.change(connection, by_terms)
+    counted: Counter[str] = Counter()
+    for kind, by in moved.items():
+        for term in _counted(*kind):
+            counted[term] += by
+    terms = sorted(term for term, by in counted.items() if by)
+    found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
+    stored: dict[str, int] = {term: n for term, n in found.all()}
+    load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+
+
+@lru_cache(maxsize=2)
+def _tallied(dialect: str) -> Select[Any]:
+    return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
+
+
+def _counted(terms: str, platform: str, feed_id: int) -> list[str]:
+    return [*terms.split(), f"platform={platform}", f"feed={feed_id}", "live"]
