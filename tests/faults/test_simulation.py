@@ -313,6 +313,13 @@ class Wider(World):
         # The page that named it is stored, and the feed would go on from there: an operator asks for a full run.
         assert self._run(0, job="full")["error"] is None
 
+    @rule(keys=MANY)
+    def end_early(self, keys: list[str]) -> None:
+        """The second page of a catalogue that has more says once that there is nothing."""
+        self.change(0, keys)
+        self._run(0)
+        self._run(0, fault=_faulty("empty", 2))
+
     @rule()
     def keep(self) -> None:
         self.back_up()
@@ -450,7 +457,7 @@ MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a restored hub goes by its old epoch": lambda patch: patch.setattr(queries, "epoch", lambda _: "one"),
     "the guard lets everything through": lambda patch: patch.setattr(guard, "_check_answer", lambda *_: None),
 }
-RARER = {"a decision leaves no row in the audit chain", "the guard lets everything through"}
+RARER = {"an empty list deletes", "a decision leaves no row in the audit chain", "the guard lets everything through"}
 _PAGES = loop._pages
 
 
