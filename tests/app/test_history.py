@@ -40,7 +40,7 @@ def test_every_state_of_a_record_is_kept_with_its_run(database: Database) -> Non
 
 def test_only_the_newest_twenty_earlier_states_are_kept(database: Database) -> None:
     for number in range(30):
-        _store(database, f"title {number}")
+        _store(database, f"title {number}", number)
     with database.read() as connection:
         states = queries.states(connection, queries.by_id(connection, ID))
     assert [s.version for s in states] == list(range(30, 9, -1))
