@@ -11,7 +11,7 @@ from argon2 import Parameters, PasswordHasher, extract_parameters
 from sqlalchemy import select, update
 
 from app.access import keys, people, sessions
-from app.access.passwords import check, hashed, matches
+from app.access.passwords import _NOBODY, check, hashed, matches
 from app.access.scopes import Role, roles_of
 from app.access.tables import attempt, person, session
 from app.db import Database
@@ -48,6 +48,10 @@ def test_good_passwords_of_64_characters_and_more_are_taken_whole(password: str)
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert matches(stored, password)
     assert not matches(stored, password[:-1])
+
+
+def test_a_name_without_an_account_takes_as_long_as_one_with_it() -> None:
+    assert extract_parameters(_NOBODY) == extract_parameters(hashed("correct horse battery staple"))
 
 
 @pytest.mark.parametrize(
