@@ -112,6 +112,7 @@ sighting = Table(
     # Before `part`: what a complete listing lacks is found by (feed_id, id) alone.
     Column("id", String(600), primary_key=True),
     Column("part", String(200), primary_key=True),
+    Column("run_id", Integer, nullable=False, comment="the run that saw it last"),
     sqlite_with_rowid=False,
 )
 

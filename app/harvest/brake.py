@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
-from app.db import among, insert_missing, now
+from app.db import among, insert_missing, now, upsert
 from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
 
@@ -49,16 +49,21 @@ def returned(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
             connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.id.in_(chunk)))
 
 
-def sight(connection: Connection, feed_id: int, part: str, ids: Iterable[str]) -> None:
+def sight(connection: Connection, feed_id: int, run_id: int, part: str, ids: Iterable[str]) -> None:
     """Notes what a part of a full listing holds."""
-    rows = [{"feed_id": feed_id, "part": part, "id": id} for id in ids if len(id) <= ID_LIMIT]
+    rows = [
+        {"feed_id": feed_id, "part": part, "id": id, "run_id": run_id}
+        for id in dict.fromkeys(ids)
+        if len(id) <= ID_LIMIT
+    ]
     if rows:
-        connection.execute(insert_missing(connection, sighting), rows)
+        connection.execute(upsert(connection, sighting, ("feed_id", "id", "part"), ("run_id",)), rows)
 
 
-def sighted(connection: Connection, feed_id: int, part: str, ids: Collection[str]) -> frozenset[str]:
-    """Those of these ids that this part of a listing has held already since it began, whoever read it."""
-    query = select(sighting.c.id).where(sighting.c.feed_id == feed_id, sighting.c.part == part)
+def sighted(connection: Connection, feed_id: int, run_id: int, part: str, ids: Collection[str]) -> frozenset[str]:
+    """Those of these ids that this part of a listing has held already in this run, whichever worker read it."""
+    ours = (sighting.c.feed_id == feed_id, sighting.c.part == part, sighting.c.run_id == run_id)
+    query = select(sighting.c.id).where(*ours)
     return frozenset(connection.execute(query.where(among(connection, sighting.c.id, list(ids)))).scalars())
 
 

@@ -105,7 +105,7 @@ def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: 
             present = [id for id, entry in zip(ids, page.entries, strict=True) if not entry.deleted]
             if page.begins:
                 brake.forget(connection, feed_id, frozenset({page.listing}))
-            brake.sight(connection, feed_id, page.listing, present)
+            brake.sight(connection, feed_id, run.run_id, page.listing, present)
         held = _left_over(connection, run, job, page, here, found)
         # What will be asked for is counted when it comes.
         asked = len(here.missing) + len(here.stale) + len(here.unseen) if job == Job.RECONCILE else 0

@@ -37,7 +37,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         leases.hold(connection, run.lease, **values)
         province = province_of(run.feed["platform"][2:8])
         if step.page.listing is not None and step.standing and not step.begins:
-            again |= brake.sighted(connection, run.feed["id"], step.page.listing, step.standing)
+            again |= brake.sighted(connection, run.feed["id"], run.run_id, step.page.listing, step.standing)
         origin = Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
         batch, passed = owners.screened(connection, run.feed, batch)
@@ -100,7 +100,7 @@ def _deleted(connection: Connection, run: Run, step: Step) -> tuple[int, int]:
     if step.page.listing is not None:
         if step.begins:
             brake.forget(connection, run.feed["id"], frozenset({step.page.listing}))
-        brake.sight(connection, run.feed["id"], step.page.listing, present)
+        brake.sight(connection, run.feed["id"], run.run_id, step.page.listing, present)
     named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     if not named:
         return 0, 0
