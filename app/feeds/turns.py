@@ -81,7 +81,9 @@ def _order(due: ColumnElement[bool], running: ColumnElement[bool]) -> Select[Any
     theirs = select(func.min(feed.c.next_at)).where(feed.c.platform == platform.c.code, due).correlate(platform)
     query = select(platform.c.code, place).select_from(joined)
     query = query.where(platform.c.state == "active", theirs.with_only_columns(feed.c.id).exists())
-    return query.order_by(func.coalesce(using.c.n, 0) / share, place, theirs.scalar_subquery()).limit(_TRIES)
+    return query.order_by(func.coalesce(using.c.n, 0) / share, place, theirs.scalar_subquery(), platform.c.code).limit(
+        _TRIES
+    )
 
 
 def weight(connection: Connection, code: str) -> int:

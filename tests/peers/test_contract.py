@@ -147,6 +147,7 @@ class Platform:
 
     def __init__(self, database: Database, folder: Path, url: str) -> None:
         self.database, self.folder, self.url, self.client = database, folder, url, httpx.Client()
+        self.runs = 0
 
     def put(self, count: int, **fields: Any) -> list[str]:
         """Records 0..count-1 with these fields; their identifiers."""
@@ -154,8 +155,9 @@ class Platform:
         made = [prepare({"title": f"第{n}课", **fields}, id) for n, id in enumerate(ids)]
         arrivals = [Arrival(record, b"x" * 16) for record in made if isinstance(record, Prepared)]
         assert len(arrivals) == count
+        self.runs += 1
         with self.database.write() as connection:
-            apply(connection, arrivals, Origin(1, 1, "440000"))
+            apply(connection, arrivals, Origin(1, self.runs, "440000"))
         return ids
 
     def delete(self, id: str) -> None:

@@ -129,7 +129,7 @@ def _back_up(database: Database, file: Path) -> None:
         if dump is None:
             pytest.skip("no pg_dump here")
         address = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        subprocess.run([dump, "--file", file, address], check=True, capture_output=True)
+        subprocess.run([dump, "--enable-row-security", "--file", file, address], check=True, capture_output=True)
     assert b"CREATE TABLE" in file.read_bytes()
 
 

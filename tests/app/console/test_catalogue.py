@@ -62,6 +62,7 @@ OPEN = {
     "ramp_cause.": CAUSES_OF_RAMP, "ramp_remedy.": CAUSES_OF_RAMP,
     "role.": ["author", "creator", "publisher", "editor", "contributor", "translator"],
 }  # fmt: skip
+HEADS = {"words": ["held", "rehost"]}
 NAMES_OF_FORMATS = {"JSON", "CSV", "API", "OAI-PMH", "IX/1", "healthz", "readyz", "metrics", "Python"}
 
 
@@ -76,14 +77,21 @@ def _asked() -> set[str]:
     for name, tree in _trees():
         for call in tree.find_all(nodes.Call):
             if (isinstance(call.node, nodes.Name) and call.node.name == "t") or _either(call.node):
-                first = call.args[0]
-                if isinstance(first, nodes.Const):
-                    found.add(first.value)
-                else:
-                    assert isinstance(first, nodes.Concat), (name, call.lineno)
-                    prefix = first.nodes[0].value  # type: ignore[attr-defined]
-                    found |= {f"{prefix}{value}" for value in OPEN[prefix]}
+                found |= _keys(call.args[0], f"{name}:{call.lineno}")
     return found
+
+
+def _keys(key: nodes.Expr, place: str) -> set[str]:
+    if isinstance(key, nodes.Const):
+        return {key.value}
+    if isinstance(key, nodes.CondExpr) and key.expr2 is not None:
+        return _keys(key.expr1, place) | _keys(key.expr2, place)
+    assert isinstance(key, nodes.Concat), place
+    first, rest = key.nodes[0], key.nodes[1]
+    if isinstance(first, nodes.Name) and isinstance(rest, nodes.Const):
+        return {f"{head}{rest.value}" for head in HEADS[first.name]}
+    prefix = first.value  # type: ignore[attr-defined]
+    return {f"{prefix}{value}" for value in OPEN[prefix]}
 
 
 def _either(node: nodes.Node) -> bool:

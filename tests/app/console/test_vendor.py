@@ -236,6 +236,9 @@ def test_a_feed_goes_on_from_another_address_of_its_domain_that_brings_the_same_
         body = {"platform": code, "name": "目录", **_mapping(domain, "/old")}
         feed = main.post("/api/v1/feeds", json=body).json()["id"]
         rig = Hub(hub.database)
+        for _ in range(2):  # from 1 % to all
+            raised = wang.post(f"/api/v1/feeds/{feed}/ramp", json={"act": "raise", "reason": "known for years"})
+            assert raised.status_code == 200, raised.text
         assert rig.harvest(feed)["created"] == 30
         signed, path = _own(hub, code), f"/vendor/{applicant.id}/feeds/{feed}"
         assert "100 %" in signed.get(path).text

@@ -146,7 +146,8 @@ def _on(vendor: Applicant, stage: Stage, wang: httpx.Client, li: httpx.Client) -
     if stage in SUBMITTED:
         vendor.post("submit")
     elif stage in APPROVED:
-        decide(wang, vendor.id, "approve")
+        waiver = {"waive": True, "reason": "nothing was harvested"} if APPROVED[stage] == Stage.ONLINE else {}
+        decide(wang, vendor.id, "approve", **waiver)
         if APPROVED[stage] == Stage.TRIAL:
             decide(li, vendor.id, "approve")
 
