@@ -35,10 +35,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     with run.engine.database.write() as connection:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
-        province = province_of(run.feed["platform"][2:8])
-        if step.page.listing is not None and step.standing and not step.begins:
-            again |= brake.sighted(connection, run.feed["id"], run.run_id, step.page.listing, step.standing)
-        origin = Origin(run.feed["id"], run.run_id, province, run.connector.native, again, step.standing)
+        origin = _origin(connection, run, step, again)
         kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
         batch, passed = owners.screened(connection, run.feed, batch)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
@@ -60,6 +57,14 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         if step.page.total is not None:
             runs.expect(connection, run.run_id, step.page.total)
     return counts
+
+
+def _origin(connection: Connection, run: Run, step: Step, again: frozenset[str]) -> Origin:
+    """Where a step's records come from; `again` are those that this worker has met in the run before."""
+    feed_id, province = run.feed["id"], province_of(run.feed["platform"][2:8])
+    if step.page.listing is not None and step.standing and not step.begins:
+        again |= brake.sighted(connection, feed_id, run.run_id, step.page.listing, step.standing)
+    return Origin(feed_id, run.run_id, province, run.connector.native, again, step.standing)
 
 
 def bounded(connection: Connection, platform: str, quota: int) -> None:

@@ -1,9 +1,5 @@
 """A client certificate bound to its platform, over real TLS and behind a proxy that says it in a header."""
 
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +16,7 @@ from app.access import certificates, keys
 from app.db import Database
 from app.platforms import service as platforms
 from app.protocol.errors import BadRequest, Conflict, NotFound
-from tests.acceptance.test_tls import PATIENCE_S, Authority, _context, _port
+from tests.acceptance.tls import PATIENCE_S, Authority, context, serving
 from tests.app.access.desk import Desk, desk
 
 ONE, OTHER = "P-440000-01", "P-330000-01"
@@ -46,22 +42,8 @@ def hub(request: pytest.FixtureRequest, tmp_path: Path, ours: Authority) -> Iter
     """A hub that takes certificates of those who have one; its address and database."""
     database = Database(f"sqlite:///{tmp_path / 'data' / 'hutong.db'}")
     schema.upgrade(database)
-    cert, key = ours.issue("hub")
-    environment = {**os.environ, "HUTONG_DATA_DIR": str(tmp_path / "data"), "HUTONG_HARVEST": "false"}
-    port = _port()
-    options = [
-        "--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ours.file), "--tls-client-optional",
-        "--port", str(port), "--workers", str(request.param),
-    ]  # fmt: skip
-    with subprocess.Popen([sys.executable, "-m", "app.cli", "serve", *options], env=environment) as process:
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"https://127.0.0.1:{port}", database
-        process.terminate()
+    with serving(tmp_path / "data", ours, "--tls-client-optional", "--workers", str(request.param)) as url:
+        yield url, database
     database.close()
 
 
@@ -76,7 +58,7 @@ def test_a_key_counts_only_with_its_platforms_certificate(hub: tuple[str, Databa
 
     def asked(credential: str, files: Files | None) -> httpx.Response:
         bearer = {"Authorization": f"Bearer {credential}"} if credential else {}
-        with httpx.Client(verify=_context(ours, files), timeout=PATIENCE_S, headers=bearer) as client:
+        with httpx.Client(verify=context(ours, files), timeout=PATIENCE_S, headers=bearer) as client:
             return client.get(f"{url}/api/v1/feeds")
 
     assert asked(key, mine).status_code == 200
@@ -88,7 +70,7 @@ def test_a_key_counts_only_with_its_platforms_certificate(hub: tuple[str, Databa
     assert asked(free, mine).status_code == 200
     assert asked("", mine).status_code == 401, "a certificate alone opens nothing"
     form = {"grant_type": "client_credentials", "client_id": ONE, "client_secret": key}
-    with httpx.Client(verify=_context(ours, mine), timeout=PATIENCE_S) as client:
+    with httpx.Client(verify=context(ours, mine), timeout=PATIENCE_S) as client:
         token = client.post(f"{url}/oauth/token", data=form).json()["access_token"]
     assert [asked(token, files).status_code for files in (mine, others, None)] == [200, 403, 403]
     with database.write() as connection:
