@@ -14,7 +14,7 @@ from app.feeds import service as feeds
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import Engine
 from app.harvest.tables import COUNTS, run
-from app.harvest.worker import harvest_now
+from app.harvest.worker import Worker, harvest_now
 from app.platforms import service as platforms
 from app.protocol.canonical import MODULUS, element, root
 
@@ -39,6 +39,17 @@ class Hub:
         """An engine that may reach loopback."""
         with closing(Fetcher(allow="127.0.0.0/8")) as fetcher:
             yield Engine(self.database, fetcher, (50, 0.05))
+
+    @contextmanager
+    def worker(self) -> Iterator[Worker]:
+        """A worker of one thread at work until the block ends, however it ends."""
+        with self.engine() as engine:
+            worker = Worker(engine, concurrency=1, idle_s=0.05)
+            worker.start()
+            try:
+                yield worker
+            finally:
+                worker.stop()
 
     def harvest(self, feed: int, job: str = "harvest") -> dict[str, Any]:
         """Runs the feed; the report. The invariants hold after every run."""

@@ -9,7 +9,6 @@ from app.access import people
 from app.access.scopes import Role
 from app.feeds import service as feeds
 from app.harvest import runs
-from app.harvest.worker import Worker
 from tests.broken_feed import MAPPING, BrokenFeed
 from tests.console_hub import Served, served
 from tests.hub import Hub
@@ -97,13 +96,10 @@ def _runs_it_again(page: Any, hub: Hub, feed: int, shots: Path) -> None:
     page.screenshot(path=shots / "action.png")
     page.locator("form.apply button").click()
     assert f"{NAME} 要求增量汇聚" in page.locator("p.note.run").inner_text()
-    with hub.engine() as engine:
-        worker = Worker(engine, concurrency=1, idle_s=0.05)
-        worker.start()
-        for _ in range(100):
+    with hub.worker():
+        for _ in range(300):
             page.wait_for_timeout(100)
             page.goto(page.url)
             if page.locator(".head .st.ok").count():
                 break
-        worker.stop()
     assert page.locator(".head .word").inner_text() == "正常"

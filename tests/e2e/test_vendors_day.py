@@ -11,7 +11,6 @@ from app.access import people
 from app.access.scopes import Role
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
-from app.harvest.worker import Worker
 from tests.app.platforms.office import credit_code
 from tests.console_hub import Served, served
 from tests.hub import Hub
@@ -200,13 +199,9 @@ def _is_sent_back_and_submits_again(page: Any) -> None:
 
 def _goes_live_by_steps(page: Any, made: Served, shots: Path, seen: Callable[[], None]) -> None:
     """Harvested by 1 %, raised to 10 % and to all, each once it has seen a good run."""
-    home = page.url.partition("?")[0]
-    page.locator(".cases .what b a").first.click()
     feed = page.url
     number = feed.rsplit("/", 1)[1]
     step = page.locator("#ramp [aria-current=step]")
-    assert "1 % · 当前" in step.inner_text()
-    assert page.locator("#ramp button[value=raise]").count() == 0
     _until(page, None)
     assert re.search(r"[23]\d 条在目录外等待", page.locator("#ramp").inner_text()), "1 % of thirty is next to none"
     seen()
@@ -221,12 +216,11 @@ def _goes_live_by_steps(page: Any, made: Served, shots: Path, seen: Callable[[],
     assert "全部记录都已放行" in page.locator("#ramp").inner_text()
     _until(page, "\n0 条在目录外等待")
     seen()
-    page.goto(home)
 
 
 def _until(page: Any, words: str | None) -> None:
     """Looks again until the ramp says these words; None: until its step may be raised."""
-    for _ in range(200):
+    for _ in range(600):
         page.goto(page.url.partition("#")[0])
         ramp = page.locator("#ramp")
         if ramp.locator("button[value=raise]").count() == 1 if words is None else words in ramp.inner_text():
@@ -236,12 +230,13 @@ def _until(page: Any, words: str | None) -> None:
 
 
 def _is_harvested(page: Any, made: Served, shots: Path, seen: Callable[[], None]) -> None:
-    hub = Hub(made.database)
-    with hub.engine() as engine:
-        worker = Worker(engine, concurrency=1, idle_s=0.05)
-        worker.start()
+    home = page.url.partition("?")[0]
+    page.locator(".cases .what b a").first.click()
+    assert "1 % · 当前" in page.locator("#ramp [aria-current=step]").inner_text()
+    assert page.locator("#ramp button[value=raise]").count() == 0
+    with Hub(made.database).worker():
         _goes_live_by_steps(page, made, shots, seen)
-        worker.stop()
+    page.goto(home)
     assert f"{RECORDS} 条在用" in page.locator("main").inner_text()
     assert page.locator(".cases .st.s:text-is('正常')").count() == 1
     seen()

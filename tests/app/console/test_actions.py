@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,6 @@ from app.console import crosswalk
 from app.console.form import parsed
 from app.feeds import service as feeds
 from app.harvest import queries, runs
-from app.harvest.worker import Worker
 from app.protocol.errors import BadRequest
 from app.protocol.text import rule
 from tests.broken_feed import MAPPING, BrokenFeed
@@ -193,13 +193,12 @@ def test_a_feed_is_paused_with_a_reason_and_resumed(desk: Desk) -> None:
 def test_a_worker_runs_the_job_that_was_asked_for_once_and_the_run_says_why(desk: Desk) -> None:
     assert desk.post(f"/feeds/{desk.feed}/do/full", why="换过服务器").status_code == 303
     assert (desk.row()["wanted"], desk.row()["next_at"]) == ("full", 0)
-    with desk.hub.engine() as engine:
-        worker, reports = Worker(engine, concurrency=1, idle_s=0.02), []
+    reports: list[Any] = []
+    with desk.hub.worker() as worker:
         worker.on_report = reports.append
-        worker.start()
-        while not reports:
-            pass
-        worker.stop()
+        until = time.monotonic() + 60
+        while not reports and time.monotonic() < until:
+            time.sleep(0.02)
     assert (reports[0]["job"], reports[0]["unchanged"]) == ("full", 30)
     assert (reports[0]["asked"], desk.row()["wanted"]) == ({"by": desk.by, "why": "换过服务器"}, None)
     assert "换过服务器" in desk.client.get(f"/runs/{reports[0]['run']}").text
