@@ -41,14 +41,17 @@ def _holds(file: Path, wanted: bytes) -> bool:
 
 def in_tables(engine: Engine, planted: Iterable[str] = PLANTED) -> list[str]:
     """`TABLE holds SECRET` for every table, as text or inside of bytes."""
-    wanted = {f"s{number}": one for number, one in enumerate(planted)}
-    marks = {name: [f"%{one}%", f"%{one.encode().hex()}%"] for name, one in wanted.items()}
-    looks = ", ".join(f"bool_or(t::text LIKE ANY (:{name})) AS {name}" for name in wanted)
+    marks = [f"%{form}%" for one in planted for form in (one, one.encode().hex())]
     with engine.connect() as connection:
         tables = inspect(connection).get_table_names()
-        query = " UNION ALL ".join(f"SELECT '{table}' AS name, {looks} FROM {table} AS t" for table in tables)
-        rows = connection.execute(text(query), marks).all() if tables else []
-    return [f"table {row.name} holds {one}" for row in rows for name, one in wanted.items() if getattr(row, name)]
+        if not tables:
+            return []
+        # Each row becomes text once; a `bool_or` a table and secret costs the server twenty times as much to plan.
+        rows = " UNION ALL ".join(f"SELECT '{table}' AS name, t::text AS told FROM {table} AS t" for table in tables)
+        query = text(f"SELECT name, told FROM ({rows}) AS all_rows WHERE told LIKE ANY (:marks)")
+        found = connection.execute(query, {"marks": marks}).all()
+    held = {(row.name, one) for row in found for one in planted if one in row.told or one.encode().hex() in row.told}
+    return [f"table {name} holds {one}" for name, one in sorted(held)]
 
 
 def in_text(told: str, planted: Iterable[str] = PLANTED) -> list[str]:

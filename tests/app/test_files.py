@@ -2,10 +2,7 @@
 
 import csv
 import io
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +26,7 @@ from app.main import create
 from app.protocol.connector import Request
 from app.protocol.errors import BadRequest, PeerViolation, TooLarge
 from app.settings import Settings
+from tests.commands import hutong
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
@@ -288,16 +286,12 @@ def test_feed_upload_on_the_command_line(hub: Hub, settings: Settings, tmp_path:
     file = tmp_path / "目录.csv"
     file.write_bytes(table(rows(1, 2, 3)))
 
-    def hutong(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "HUTONG_DATA_DIR": str(settings.data_dir)}
-        command = [sys.executable, "-m", "app.cli", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    done = hutong("feed", "upload", str(feed), str(file), "--json")
+    place = {"HUTONG_DATA_DIR": str(settings.data_dir)}
+    done = hutong("feed", "upload", str(feed), str(file), "--json", **place)
     assert done.returncode == 0, done.stderr
     assert orjson.loads(done.stdout)["name"] == "目录.csv"
-    assert orjson.loads(hutong("harvest", str(feed), "--json").stdout)["created"] == 3
-    missing = hutong("feed", "upload", str(feed), str(tmp_path / "none.csv"))
+    assert orjson.loads(hutong("harvest", str(feed), "--json", **place).stdout)["created"] == 3
+    missing = hutong("feed", "upload", str(feed), str(tmp_path / "none.csv"), **place)
     assert (missing.returncode, "there is no file" in missing.stderr.replace("\n", " ")) == (2, True)
     with hub.database.read() as connection:
         assert service.by_id(connection, feed)["next_at"] > 0

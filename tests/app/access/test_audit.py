@@ -1,8 +1,5 @@
 """The audit chain: every kind of act is noted with the change itself; nothing in it can be altered unseen."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +34,7 @@ from app.protocol.record import Prepared, prepare
 from app.settings import Settings
 from tests.app.access.desk import PASSWORD, Desk, desk
 from tests.app.platforms.office import Applicant, application
+from tests.commands import Done, hutong
 
 RING = Keyring([b"test"])
 DAY = 86_400_000_000
@@ -493,18 +491,16 @@ def test_the_command_searches_by_actor_object_and_time_and_names_the_broken_row(
             connection.execute(update(access.audit).where(access.audit.c.seq == seq).values(at=at))
         _rehash_all(connection)
 
-    def hutong(*command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "HUTONG_DATA_DIR": str(tmp_path), "HUTONG_DATABASE_URL": str(sqlite.url)}
-        run = [sys.executable, "-m", "app.cli", "audit", *command]
-        return subprocess.run(run, env=environment, capture_output=True, text=True)
+    def audited(*command: str) -> Done:
+        return hutong("audit", *command, HUTONG_DATA_DIR=str(tmp_path), HUTONG_DATABASE_URL=str(sqlite.url))
 
     since, until = "2026-05-30", "2026-06-01T05:00:00+08:00"
-    told = hutong("list", "--since", since, "--until", until, "--json").stdout.splitlines()
+    told = audited("list", "--since", since, "--until", until, "--json").stdout.splitlines()
     assert [orjson.loads(line)["object"] for line in told] == ["person:p2", "person:p1"]
-    assert hutong("list", "--object", "person:p4", "--actor", "system").stdout.count("person:p4") == 1
-    assert hutong("list", "--since", "yesterday").returncode == 2
-    assert "the chain holds: 6 rows" in hutong("verify").stdout
+    assert audited("list", "--object", "person:p4", "--actor", "system").stdout.count("person:p4") == 1
+    assert audited("list", "--since", "yesterday").returncode == 2
+    assert "the chain holds: 6 rows" in audited("verify").stdout
     with sqlite.write() as connection:
         connection.execute(update(access.audit).where(access.audit.c.seq == 4).values(actor="nobody"))
-    broken = hutong("verify")
+    broken = audited("verify")
     assert (broken.returncode, "broken at row 4" in broken.stdout) == (1, True)

@@ -1,9 +1,6 @@
 """The doors of the ramp: REST, the feed's own page and the operator's in both languages, the wall, the alert, the command."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from os import environ
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +16,7 @@ from app.platforms.queries import enrolment_of
 from tests.app.access.desk import desk as hub_desk
 from tests.app.admission.desk import CODE, Desk, desk
 from tests.app.admission.test_ramp import spoil
+from tests.commands import hutong
 
 COUNT = 200
 PAGE = {"Accept": "text/html"}
@@ -138,9 +136,7 @@ def test_the_command_raises_and_lets_in_at_once(doors: Doors) -> None:
 
 def _run(at: Desk, folder: Path, *words: str) -> dict[str, Any]:
     url = at.database.url.render_as_string(hide_password=False)
-    known = environ | {"HUTONG_DATA_DIR": str(folder), "HUTONG_DATABASE_URL": url}
-    command = [sys.executable, "-m", "app.cli", "feed", "ramp", *words]
-    done = subprocess.run(command, env=known, capture_output=True, text=True, check=False)
+    done = hutong("feed", "ramp", *words, HUTONG_DATA_DIR=str(folder), HUTONG_DATABASE_URL=url)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = orjson.loads(done.stdout)
     return found

@@ -1,9 +1,6 @@
 """REST and commands of monitoring, over real sockets and in real processes."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +19,7 @@ from app.monitor.causes import Cause, Rule
 from app.protocol.errors import PeerUnavailable
 from app.settings import Settings
 from tests.app.monitor.receivers import Receiver
+from tests.commands import hutong
 from tests.hub import Hub
 from tests.served import served
 
@@ -110,18 +108,9 @@ def test_an_objective_is_agreed_and_taken_back(client: httpx.Client) -> None:
     assert [wait["why"] for wait in client.get("/waits").json()["items"]] == ["due"]
 
 
-def _hutong(folder: Path, *words: str, **more: str) -> tuple[int, Any, str]:
-    environment = {**os.environ, "HUTONG_DATA_DIR": str(folder), "HUTONG_FETCH_ALLOW": "127.0.0.0/8", **more}
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _hutong(folder: Path, *words: str) -> tuple[int, Any, str]:
+    done = hutong(*words, HUTONG_DATA_DIR=str(folder), HUTONG_FETCH_ALLOW="127.0.0.0/8")
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, lines, done.stdout + done.stderr
 
 
