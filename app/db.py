@@ -131,6 +131,17 @@ def _postgres_engine(url: str) -> Engine:
     return create_engine(url, pool_size=20, max_overflow=60, connect_args={"connect_timeout": 10, **options})
 
 
+_PRAGMAS = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "busy_timeout": "60000",
+    "foreign_keys": "ON",
+    "cache_size": "-32768",
+    # Index pages are written by every page of a harvest: fewer checkpoints write them fewer times.
+    "wal_autocheckpoint": "8000",
+}
+
+
 def _sqlite_engine(url: str) -> Engine:
     file = make_url(url).database
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 60}, pool_size=20, max_overflow=80)
@@ -144,16 +155,8 @@ def _sqlite_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the begin event below says BEGIN, not the driver
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=60000",
-            "foreign_keys=ON",
-            "cache_size=-32768",
-            # Index pages are written by every page of a harvest: fewer checkpoints write them fewer times.
-            "wal_autocheckpoint=8000",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        for name, value in _PRAGMAS.items():
+            connection.execute(f"PRAGMA {name}={value}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

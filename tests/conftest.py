@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from app import schema
+from app import db, schema
 from app.db import Database
 from tests import planted
 
@@ -40,6 +40,21 @@ settings.load_profile("hutong")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--pictures` lets the browser tests write docs/pictures."""
     parser.addoption("--pictures", action="store_true", help="write docs/pictures from the browser tests")
+
+
+# Files with tests of half a minute and more. xdist gives tests out in this order: what is long must not come last.
+LONG = (
+    "access/test_tenancy.py", "e2e/test_browser.py", "e2e/test_vendors_day.py", "e2e/test_policy.py", "faults/test_every_step.py",
+    "house/test_compiled.py", "acceptance/test_kill.py", "faults/test_moving_pages.py", "faults/test_simulation.py",
+    "acceptance/test_corpora.py", "access/test_routes.py", "console/test_every_page.py", "faults/test_outages.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the rest in the order in which it was found."""
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG))
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +80,20 @@ def _authorities_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_disk_is_waited_for() -> Iterator[None]:
+    """A SQLite file that lives for one test need not survive a power cut; a kill loses nothing either way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(db._PRAGMAS, "synchronous", "OFF")
+        yield
+
+
+@pytest.fixture
+def durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite as in production, for tests that look at what reaches the disk."""
+    monkeypatch.setitem(db._PRAGMAS, "synchronous", "FULL")
 
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"

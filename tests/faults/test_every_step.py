@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from app import schema
@@ -17,6 +18,7 @@ from tests.faults.repositories import LIMIT, RECORDS, fetcher, run_once, small
 from tests.faults.tracing import calls, log, traced
 from tests.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("durable")
 POINTS = 100
 _STEPS = ("fdatasync", "pwrite64")
 

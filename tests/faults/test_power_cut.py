@@ -11,11 +11,15 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import pytest
+
 from app import schema
 from app.db import Database
 from tests.faults.repositories import LIMIT, RECORDS, run_once, small
 from tests.faults.tracing import Call, calls, log, text, traced
 from tests.hub import Hub
+
+pytestmark = pytest.mark.usefixtures("durable")
 
 PAGE = 4096
 POINTS = 60

@@ -18,6 +18,7 @@ from app.settings import Settings
 from tests.commands import hutong
 from tests.hub import Hub
 
+pytestmark = pytest.mark.usefixtures("durable")
 HOUR = 3_600_000_000
 
 
