@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def _bodies(other: Tenant) -> list[Any]:
 
 WORDS = ("pause", "resume", "retire", "approve", "reject", "disable", "enable", "forget-second-factor", "active")
 case = (
-    st.permutations(range(len(CODES))).map(lambda order: order[:2]),
+    st.sampled_from(list(permutations(range(len(CODES)), 2))),
     st.integers(0, 2),
     st.sampled_from(["{}", "{}", "0{}", "+{}", "{}.0"]),
     st.sampled_from(WORDS),
