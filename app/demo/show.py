@@ -17,6 +17,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from app import schema
+from app.access.http import Http
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
@@ -118,7 +119,7 @@ def _emptied(folder: Path) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), http=Http, log_level="error"))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
 
 
