@@ -78,8 +78,10 @@ def test_the_door_is_the_operators_and_the_command_shows_and_sets(tmp_path: Path
     with TestClient(create(settings, harvest=False)) as client:
         refused = client.put(path, json=body, headers={"authorization": f"Bearer {theirs}"})
         told = client.put(path, json=body, headers={"authorization": f"Bearer {hub}"})
+        page = client.get(f"/feeds/{feed}", headers={"authorization": f"Bearer {hub}"})
         wrong = client.put(path, json={**body, "delete_brake": "20"}, headers={"authorization": f"Bearer {hub}"})
     assert (refused.status_code, told.status_code, wrong.status_code) == (403, 200, 422)
+    assert '自己的删除闸</dt><dd class="mono">200,20%' in page.text
     assert told.json() == {"feed": feed, "delete_brake": "200,20%", "host_brake": None}
     assert "200,20%" in runner.invoke(cli.app, ["feed", "brake", str(feed), "--json"]).stdout
     assert runner.invoke(cli.app, ["feed", "brake", str(feed), "--removals", "standard"]).exit_code == 0
