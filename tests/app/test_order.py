@@ -70,7 +70,7 @@ def test_a_read_sees_one_moment_while_others_commit(database: Database) -> None:
         assert queries.head(reading) == 5
 
 
-@pytest.mark.usefixtures("durable")
+@pytest.mark.usefixtures("as_in_production")
 def test_sqlite_acknowledges_only_what_is_on_disk(sqlite: Database) -> None:
     with sqlite.write() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import POSTGRES_15
+from tests.postgres import POSTGRES_15
 
 
 def _programs() -> Path:

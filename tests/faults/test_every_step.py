@@ -18,7 +18,7 @@ from tests.faults.repositories import LIMIT, RECORDS, fetcher, run_once, small
 from tests.faults.tracing import calls, log, traced
 from tests.hub import Hub
 
-pytestmark = pytest.mark.usefixtures("durable")
+pytestmark = pytest.mark.usefixtures("as_in_production")
 POINTS = 100
 _STEPS = ("fdatasync", "pwrite64")
 

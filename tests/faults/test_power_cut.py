@@ -19,7 +19,7 @@ from tests.faults.repositories import LIMIT, RECORDS, run_once, small
 from tests.faults.tracing import Call, calls, log, text, traced
 from tests.hub import Hub
 
-pytestmark = pytest.mark.usefixtures("durable")
+pytestmark = pytest.mark.usefixtures("as_in_production")
 
 PAGE = 4096
 POINTS = 60

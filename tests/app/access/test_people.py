@@ -19,6 +19,8 @@ from app.protocol.errors import BadRequest
 from app.settings import Settings
 from tests.app.access.desk import PASSWORD, Desk, Signed, desk
 
+pytestmark = pytest.mark.usefixtures("as_in_production")
+
 WEAK = (
     "short", "password1234", "Password1234!", "qwertyuiop123", "hutong123456", "123456789012", "aaaaaaaaaaaa", "woaini1314520",
     "Admin@123456", "P@ssw0rd2024!", "zhongguo123456", "qwertyuiopasdfghjkl", "1qaz2wsx3edc4rfv", "wang12345678", "x" * 257,

@@ -18,7 +18,7 @@ from app.settings import Settings
 from tests.commands import hutong
 from tests.hub import Hub
 
-pytestmark = pytest.mark.usefixtures("durable")
+pytestmark = pytest.mark.usefixtures("as_in_production")
 HOUR = 3_600_000_000
 
 

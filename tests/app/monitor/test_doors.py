@@ -114,7 +114,7 @@ def _hutong(folder: Path, *words: str) -> tuple[int, Any, str]:
     return done.returncode, lines, done.stdout + done.stderr
 
 
-@pytest.mark.usefixtures("durable")
+@pytest.mark.usefixtures("as_in_production")
 def test_the_commands_do_what_the_doors_do(folder: Path) -> None:
     status, (found,), _ = _hutong(folder, "doctor", "--json")
     assert (status, found["good"]) == (1, False)
