@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _process(*words: str, **environment: str) -> Done:
-    command = [sys.executable, "-m", "app.cli", *words]
+    command = [Path(sys.executable).parent / "hutong", *words]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
