@@ -226,6 +226,8 @@ class World(RuleBasedStateMachine):
 
     def _heal(self) -> None:
         self._expire()
+        if not self.sources[0].live:
+            self.sources[0].put("r00")  # a listing without a record never empties a catalogue, and never should
         for _ in range(3):
             for which in (0, 1):
                 assert self._run(which)["error"] is None
