@@ -31,7 +31,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
-    again = run.memory.again(id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted)
+    again = run.memory.again([id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted])
     with run.engine.database.write() as connection:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)

@@ -1,6 +1,6 @@
-"""Whether a record is right as it stands: one look at each value, by its type, its length and the text rule.
+"""Whether a record is right as it stands: one look at each value for its type and its length, one at all texts together.
 
-It only ever says yes to what the schema and the text rule would accept and leave unchanged (a property test holds
+Both only ever say yes to what the schema and the text rule would accept and leave unchanged (a property test holds
 them together); a no means that they must judge, and name what is wrong.
 """
 
@@ -21,23 +21,40 @@ class Shape:
         self.listed: Final[dict[str, Shape]] = {}
 
 
+def readable(document: bytes) -> bool:
+    """True when no text inside canonical bytes breaks the text rule."""
+    # What JSON escapes the rule does not see: every backslash must be a pair, or that of a line end, a tab or a quote.
+    if b"\\" in document:
+        rest = document.replace(b"\\\\", b"")
+        if rest.count(b"\\") != sum([rest.count(escape) for escape in _ESCAPES]):
+            return False
+    return rule(document.decode()) is None
+
+
+_ESCAPES: Final = (b"\\n", b"\\t", b'\\"')
+
+
 def fits(content: dict[str, Any], shape: Shape) -> bool:
     """True when every field is known, of its exact type, not empty and not too long, and none is missing."""
-    for name in shape.required:
-        if name not in content:
+    return _objects([content], shape)
+
+
+# Loops, not `all`, and one call for a whole list: a generator and a call cost more than what they ask here.
+def _objects(values: list[Any], shape: Shape) -> bool:
+    required, texts = shape.required, shape.texts
+    for value in values:
+        if type(value) is not dict:
             return False
-    for name, value in content.items():
-        if type(value) is str:
-            if not _text(value, shape.texts.get(name, 0)):
+        for name in required:
+            if name not in value:
                 return False
-        elif not _fits_inside(name, value, shape):
-            return False
+        for name, inner in value.items():
+            if type(inner) is str:
+                if not 0 < len(inner) <= texts.get(name, 0):
+                    return False
+            elif not _fits_inside(name, inner, shape):
+                return False
     return True
-
-
-def _text(value: str, limit: int) -> bool:
-    # Nothing that the text rule refuses is printable.
-    return 0 < len(value) <= limit and (value.isprintable() or rule(value) is None)
 
 
 def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
@@ -49,16 +66,8 @@ def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
     return type(value) is int and name in shape.numbers
 
 
-# Loops, not `all`: a generator costs more than what it asks here.
 def _texts(values: list[Any], limit: int) -> bool:
     for value in values:  # noqa: SIM110
-        if type(value) is not str or not _text(value, limit):
-            return False
-    return True
-
-
-def _objects(values: list[Any], shape: Shape) -> bool:
-    for value in values:  # noqa: SIM110
-        if type(value) is not dict or not fits(value, shape):
+        if type(value) is not str or not 0 < len(value) <= limit:
             return False
     return True

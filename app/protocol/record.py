@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Draft, Fault
-from app.protocol.exact import fits
+from app.protocol.exact import fits, readable
 from app.protocol.schema import SHAPE, validate
 from app.protocol.schema import Record as Record
 from app.protocol.schema import Rights as Rights
@@ -70,7 +70,7 @@ def prepare(
         return _fault(error)
     except (orjson.JSONEncodeError, TypeError):
         return _forbidden(content)
-    if not right and (fault := _forbidden(content)).path:
+    if not (right and readable(document)) and (fault := _forbidden(content)).path:
         return fault
     flags += flagged
     flags += [flag for name, flag in _MISSING.items() if name not in content]
@@ -123,18 +123,23 @@ def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> l
     flags: list[str] = []
     for name in TABLED:
         value = content.get(name)
-        if isinstance(value, str):
-            content[name] = _resolved(name, value, tables, flags)
-        elif isinstance(value, list):
-            content[name] = _unique([_resolved(name, term, tables, flags) for term in value])
+        if value is None:
+            continue
+        table = tables.get(name)
+        if isinstance(value, list):
+            content[name] = _unique([_resolved(name, term, table, flags) for term in value])
+        else:
+            content[name] = _resolved(name, value, table, flags)
     return flags
 
 
-def _resolved(name: str, term: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
+def _resolved(name: str, term: Any, table: Mapping[str, str] | None, flags: list[str]) -> Any:
     if not isinstance(term, str):
         return term
-    table = tables.get(name)
-    code = vocab.resolve(name, term, table) if name != "languages" else (table or {}).get(term) or vocab.language(term)
+    if name != "languages":
+        code = vocab.resolve(name, term, table)
+    else:
+        code = (table and table.get(term)) or vocab.language(term)
     if code is not None:
         return code
     if (flag := f"unmapped:{name}") not in flags:
