@@ -1,6 +1,6 @@
-"""Whether a record is right as it stands: one look at each value for its type and its length, one at all texts together.
+"""Whether a record is right as it stands: one look at each value, by its type, its length and the text rule.
 
-Both only ever say yes to what the schema and the text rule would accept and leave unchanged (a property test holds
+It only ever says yes to what the schema and the text rule would accept and leave unchanged (a property test holds
 them together); a no means that they must judge, and name what is wrong.
 """
 
@@ -21,19 +21,6 @@ class Shape:
         self.listed: Final[dict[str, Shape]] = {}
 
 
-def readable(document: bytes) -> bool:
-    """True when no text inside canonical bytes breaks the text rule."""
-    # What JSON escapes the rule does not see: every backslash must be a pair, or that of a line end, a tab or a quote.
-    if b"\\" in document:
-        rest = document.replace(b"\\\\", b"")
-        if rest.count(b"\\") != sum([rest.count(escape) for escape in _ESCAPES]):
-            return False
-    return rule(document.decode()) is None
-
-
-_ESCAPES: Final = (b"\\n", b"\\t", b'\\"')
-
-
 def fits(content: dict[str, Any], shape: Shape) -> bool:
     """True when every field is known, of its exact type, not empty and not too long, and none is missing."""
     return _objects([content], shape)
@@ -50,7 +37,8 @@ def _objects(values: list[Any], shape: Shape) -> bool:
                 return False
         for name, inner in value.items():
             if type(inner) is str:
-                if not 0 < len(inner) <= texts.get(name, 0):
+                # Nothing that the text rule refuses is printable.
+                if not 0 < len(inner) <= texts.get(name, 0) or not (inner.isprintable() or rule(inner) is None):
                     return False
             elif not _fits_inside(name, inner, shape):
                 return False
@@ -67,7 +55,9 @@ def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
 
 
 def _texts(values: list[Any], limit: int) -> bool:
-    for value in values:  # noqa: SIM110
+    for value in values:
         if type(value) is not str or not 0 < len(value) <= limit:
+            return False
+        if not (value.isprintable() or rule(value) is None):
             return False
     return True

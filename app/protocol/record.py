@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Draft, Fault
-from app.protocol.exact import fits, readable
+from app.protocol.exact import fits
 from app.protocol.schema import SHAPE, validate
 from app.protocol.schema import Record as Record
 from app.protocol.schema import Rights as Rights
@@ -70,7 +70,7 @@ def prepare(
         return _fault(error)
     except (orjson.JSONEncodeError, TypeError):
         return _forbidden(content)
-    if not (right and readable(document)) and (fault := _forbidden(content)).path:
+    if not right and (fault := _forbidden(content)).path:
         return fault
     flags += flagged
     flags += [flag for name, flag in _MISSING.items() if name not in content]

@@ -23,7 +23,8 @@ class Seen:
 
     def add_all(self, identifiers: Iterable[str]) -> list[str]:
         """Those of them that are not new."""
-        table, known = self._table, list[str]()
+        known: list[str] = []
+        table = self._table
         last = len(table) - 1
         for identifier in identifiers:
             mark = hash(identifier) or 1

@@ -46,7 +46,8 @@ def draft(names: tuple[str, ...], texts: list[str]) -> Draft:
         texts = [text for text in texts if text]
     if not "".join(texts).isprintable():
         texts = [mended(text) for text in texts]
-    plan, made = _plan(names), dict[str, Any]()
+    plan = _plan(names)
+    made: dict[str, Any] = {}
     for field, limit, places in plan.lists:
         made[field] = [texts[place][:limit] for place in places]
     if plan.persons:

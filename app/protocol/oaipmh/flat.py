@@ -21,6 +21,7 @@ Flat = tuple[tuple[str, ...], list[str]]
 _HEADER: Final = frozenset({"identifier", "datestamp", "setSpec"})
 _FIRST: Final = 2  # tags: record, header
 _LAST: Final = ("/metadata", "/record")
+_END: Final = -6  # the parts behind the last element: a gap and a tag for each of three end tags, and what follows
 _CONTAINER: Final = re.compile(r"([A-Za-z_][\w.:-]*)(?:\s.*)?", re.ASCII | re.DOTALL)
 _START: Final = re.compile(
     r"(([A-Za-z_][\w.-]*):([A-Za-z_][\w.-]*))((?:\s+(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*=\"[^\"<>&]*\")*)", re.ASCII
@@ -37,9 +38,9 @@ _NONE: Final = ("", "<")
 
 
 class _Layout(NamedTuple):
-    """Which of a record's parts, cut at every bracket, are the texts of its elements, and what these are called."""
+    """Which of a record's parts, cut at every bracket, is the first element's text, and what the elements are called."""
 
-    texts: slice
+    first: int
     names: tuple[str, ...]
 
 
@@ -58,13 +59,13 @@ def elements(raw: bytes, context: bytes) -> Flat | None:
     layout = _layouts(context).layout(tuple(parts[1::2]))
     if layout is None:
         return None
-    return (layout.names, parts[layout.texts]) if "&" not in text else _unescaped(layout, parts)
+    return (layout.names, parts[layout.first : _END : 4]) if "&" not in text else _unescaped(layout, parts)
 
 
 def _unescaped(layout: _Layout, parts: list[str]) -> Flat | None:
     if any(xml.unescape(part) is None for part in parts[::2]):
         return None
-    return layout.names, [xml.unescape(part) or "" for part in parts[layout.texts]]
+    return layout.names, [xml.unescape(part) or "" for part in parts[layout.first : _END : 4]]
 
 
 class _Layouts:
@@ -72,16 +73,16 @@ class _Layouts:
 
     def __init__(self, context: bytes) -> None:
         self.context: Final = context
-        self.known: Final[dict[tuple[str, ...], _Layout | None]] = {}
+        self.known: Final[dict[tuple[str, ...], _Layout]] = {}
         self.room = _TAGS_LIMIT
 
     def layout(self, tags: tuple[str, ...]) -> _Layout | None:
         """Where the elements of a record with these tags are; None when only a parser can say."""
-        if tags in self.known:
-            return self.known[tags]
+        if (known := self.known.get(tags)) is not None:
+            return known
         found = self._judged(tags)
         self.room -= sum(map(len, tags))
-        if self.room > 0:
+        if found is not None and self.room > 0:
             self.known[tags] = found
         return found
 
@@ -93,7 +94,7 @@ class _Layouts:
         names = _names(tags[at], self.context)
         listed = names.listed(tags[at + 1 : -3]) if names is not None else None
         # The tag at place n stands between parts 2n and 2n + 2.
-        return _Layout(slice(2 * at + 4, -6, 4), listed) if listed is not None else None
+        return _Layout(2 * at + 4, listed) if listed is not None else None
 
 
 def _container_at(tags: tuple[str, ...]) -> int:
