@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from app import heap
 from app.access import clerk, oidc
 from app.access import routes as access
 from app.access.door import public, requires, signed_in
@@ -118,7 +119,9 @@ def hourly(connection: Connection, settings: Settings) -> None:
 def serving() -> FastAPI:
     """The hub of this environment, as each process of `hutong serve` makes it."""
     settings = Settings()
-    return create(settings, harvest=settings.harvest, concurrency=settings.harvest_threads)
+    made = create(settings, harvest=settings.harvest, concurrency=settings.harvest_threads)
+    heap.settled()
+    return made
 
 
 def create(settings: Settings, *, harvest: bool = True, concurrency: int = 8) -> FastAPI:

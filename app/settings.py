@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.protocol.errors import BadRequest
 from app.protocol.rules import selected
 
+LIMIT = r"^\d{1,9},\d{1,3}(\.\d{1,4})?%$"  # of a brake: FLOOR,PERCENT%
+
 
 class Settings(BaseSettings):
     """What a deployment may change. Zero settings start a hub on SQLite in ./hutong-data."""
@@ -67,8 +69,8 @@ class Settings(BaseSettings):
     platform_name: str = "互通资源枢纽"
     admin_email: str = "ops@edu-hub.org"
     tombstone_days: int = Field(default=400, ge=400)
-    delete_brake: str = Field(default="50,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
-    host_brake: str = Field(default="50,30%", pattern=r"^\d+,\d+(\.\d+)?%$")
+    delete_brake: str = Field(default="50,5%", pattern=LIMIT)
+    host_brake: str = Field(default="50,30%", pattern=LIMIT)
     disk_reserve: str = Field(default="1024,5%", pattern=r"^\d+,\d+(\.\d+)?%$")
     rules: str = "personal=flag"
     lease_s: int = Field(default=60, ge=2, le=3600)
@@ -174,14 +176,15 @@ class Settings(BaseSettings):
     @property
     def brake(self) -> tuple[int, float]:
         """(floor, fraction): removals above max(floor, fraction x live records) wait for a person."""
-        return _limit(self.delete_brake)
+        return limit(self.delete_brake)
 
     @property
     def hosts(self) -> tuple[int, float]:
         """The same for records whose link leads to another host."""
-        return _limit(self.host_brake)
+        return limit(self.host_brake)
 
 
-def _limit(setting: str) -> tuple[int, float]:
+def limit(setting: str) -> tuple[int, float]:
+    """(floor, fraction) of a brake as `LIMIT` has it written."""
     floor, percent = setting.rstrip("%").split(",")
     return int(floor), float(percent) / 100

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from app import schema
 from app.access import keys
+from app.access.http import Http
 from app.access.keyring import Keyring
 from app.console.formats import moment
 from app.console.page import PageRoute
@@ -188,7 +189,7 @@ def served(folder: Path, *, filled: bool = True, **more: Any) -> Iterator[Served
     with database.write() as connection:
         key = keys.issue(connection, None).key
     app = create(settings, harvest=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Http, log_level="critical", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

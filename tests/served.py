@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from app.access.http import Http
 from app.main import create
 from app.settings import Settings
 
@@ -14,7 +15,7 @@ from app.settings import Settings
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     """The address of a hub with these settings, without its worker."""
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

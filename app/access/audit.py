@@ -57,6 +57,7 @@ class Act(StrEnum):
     FEED_ASKED = "feed.asked"
     FEED_MAPPED = "feed.mapped"
     FEED_MOVED = "feed.moved"
+    FEED_BRAKES = "feed.brakes"
     FILE_UPLOADED = "feed.file"
     HELD_DECIDED = "held.decided"
     RETURNED = "records.returned"

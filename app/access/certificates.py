@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import Connection, delete, select
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.access.audit import Act, note
 from app.access.principal import acting, within
@@ -25,18 +24,6 @@ from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 STATE: Final = "certificate"  # the certificate of a connection in the state of its requests
 MOST: Final = 10
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
-
-
-class Http(H11Protocol):
-    """uvicorn's HTTP/1.1, which tells of the client's certificate: ASGI has no word for it that uvicorn speaks."""
-
-    def connection_made(self, transport: Any) -> None:
-        """Begins a connection; its requests carry the SHA-256 of the certificate in their state."""
-        super().connection_made(transport)
-        session = transport.get_extra_info("ssl_object")
-        shown = session.getpeercert(binary_form=True) if session else None
-        if shown:
-            self.app_state = {**self.app_state, STATE: _fingerprint(x509.load_der_x509_certificate(shown))}
 
 
 def register(connection: Connection, platform: str, given: str, label: str = "") -> dict[str, Any]:
@@ -115,8 +102,9 @@ def _read(given: str) -> tuple[str, str]:
         found = x509.load_pem_x509_certificate(plain_text.encode())
     except ValueError:
         raise BadRequest("a certificate in PEM, or its SHA-256 as 64 hexadecimal digits, is needed") from None
-    return _fingerprint(found), found.subject.rfc4514_string()
+    return fingerprint(found), found.subject.rfc4514_string()
 
 
-def _fingerprint(found: x509.Certificate) -> str:
+def fingerprint(found: x509.Certificate) -> str:
+    """The SHA-256 of a certificate, as a platform's are kept."""
     return found.fingerprint(SHA256()).hex()

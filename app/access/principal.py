@@ -8,7 +8,7 @@ an error, never a leak. PostgreSQL is told at the beginning of each transaction 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, event, false, func, or_
 from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
@@ -16,6 +16,7 @@ from sqlalchemy.sql import Delete, Insert, Select, Update, visitors
 from app.access.scopes import Scope
 from app.protocol import vocab
 
+PRINCIPALS: Final = 128  # for how many different rows a statement that was made is kept
 Statement = TypeVar("Statement", Select[Any], Update, Delete)
 AnyStatement = TypeVar("AnyStatement", Select[Any], Insert, Update, Delete)
 
@@ -99,7 +100,13 @@ def within(
 
     Without a region column the region inside the code (`L-RRRRRR-NN`) counts.
     """
-    rows = acting(connection).rows
+    return narrow(acting(connection).rows, statement, code, region)
+
+
+def narrow(
+    rows: Rows, statement: Statement, code: ColumnElement[Any], region: ColumnElement[Any] | None = None
+) -> Statement:
+    """`within` for known rows: a statement that is asked again and again is made once for each of them (`PRINCIPALS`)."""
     if rows.everything:
         return statement
     lies_in = func.substr(code, 3, 6) if region is None else region

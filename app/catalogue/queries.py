@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, desc, func, literal, select, union_all
+from sqlalchemy import Connection, bindparam, desc, func, literal, select, union_all
 
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
 from app.db import among
@@ -122,6 +122,19 @@ def position_until(connection: Connection, at: int) -> int:
     """The last position whose time is not after `at`: the upper end of a time window."""
     found = connection.execute(select(func.max(moment.c.seq)).where(moment.c.at <= at)).scalar()
     return int(found or 0)
+
+
+def size(connection: Connection, at: int) -> tuple[int, int, int]:
+    """Live records, the last position, and the last position whose time is not after `at`."""
+    live, top, until = connection.execute(_SIZE, {"at": at}).one()
+    return int(live or 0), int(top), int(until or 0)
+
+
+_SIZE = select(
+    select(tally.c.n).where(tally.c.term == "live").scalar_subquery(),
+    select(position.c.value).where(position.c.name == "seq").scalar_subquery(),
+    select(func.max(moment.c.seq)).where(moment.c.at <= bindparam("at")).scalar_subquery(),
+)
 
 
 def moment_of(connection: Connection, seq: int) -> int | None:

@@ -11,8 +11,9 @@ from app.access.keyring import keyring
 from app.admission import entering, ramp
 from app.admission.policy import level_of
 from app.deployment import engine
+from app.feeds import brakes, uploads
 from app.feeds import service as feeds
-from app.feeds import uploads
+from app.feeds.brakes import Brake
 from app.harvest import remap
 from app.harvest.discovery import configured, mapped, masked
 from app.harvest.worker import harvest_now
@@ -125,6 +126,20 @@ def feed_ramp(
             harvest_now(made, number, Job.RAMP, settings.lease_s)
     with database.read() as connection:
         told({"feed": number, **(ramp.found(connection, number) or {"state": "none"})}, as_json)
+
+
+@feed_app.command("brake")
+def feed_brake(
+    feed: str, removals: Annotated[str | None, typer.Option(help="FLOOR,PERCENT% such as 200,20%; `standard`: the hub's")] = None,
+    hosts: Annotated[str | None, typer.Option(help="the same for links that lead to other hosts")] = None,
+    reason: Annotated[str, typer.Option(help="kept on the audit chain")] = "", as_json: Json = False,
+) -> None:  # fmt: skip
+    """A feed's own limits: more removals, or links to other hosts, than these wait for a person. Without options: show."""
+    _, database = opened()
+    given = {Brake.DELETE: removals, Brake.HOST: hosts}
+    limits = {brake: None if text == "standard" else text for brake, text in given.items() if text is not None}
+    with database.write() as connection:
+        told(brakes.set_(connection, feeds.by_id(connection, feed)["id"], limits, reason), as_json)
 
 
 def _move(feed: str, state: str, reason: str = "") -> None:

@@ -67,7 +67,7 @@ def serve(
         "app.main:serving", factory=True, host=host, port=port, workers=workers, log_level="warning", proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S, timeout_worker_healthcheck=STARTUP_S, ssl_certfile=tls_cert,
         ssl_keyfile=tls_key, ssl_ca_certs=str(tls_client_ca) if tls_client_ca else None,
-        ssl_cert_reqs=asks if tls_client_ca else ssl.CERT_NONE, http="app.access.certificates:Http" if tls_client_ca else "auto",
+        ssl_cert_reqs=asks if tls_client_ca else ssl.CERT_NONE, http="app.access.http:Http",
     )  # fmt: skip
 
 

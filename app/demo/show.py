@@ -17,6 +17,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from app import schema
+from app.access.http import Http
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
@@ -28,7 +29,7 @@ from app.feeds import uploads
 from app.harvest import runs
 from app.harvest.worker import Worker
 from app.main import create
-from app.monitor import status
+from app.monitor.figures import numbers
 from app.platforms import service as platforms_service
 from app.protocol.errors import BadRequest
 from app.settings import Settings
@@ -118,7 +119,7 @@ def _emptied(folder: Path) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), http=Http, log_level="error"))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
 
 
@@ -138,7 +139,7 @@ def _wait(database: Database, number: int, live: Live) -> None:
     while True:
         with database.read() as connection:
             found = runs.runs(connection, limit=1000)
-            figures = status.figures(connection)
+            figures = numbers(connection)
         ended = [run for run in found if run["status"] != "running"]
         table = Table("平台运行 runs", "完成 done", "记录 records", "拒 refused", "待人工 held")
         table.add_row(str(number), str(len(ended)), *(f"{figures[name]:,}" for name in ("records", "rejected", "held")))

@@ -6,7 +6,7 @@ from typing import Any
 from app.db import Database
 from app.harvest import runs
 from app.harvest.tables import COUNTS
-from app.monitor import status
+from app.monitor.figures import numbers
 
 READ = ("created", "rejected", "duplicate")
 """The counts of a first reading: each record of a platform is one of these."""
@@ -20,7 +20,7 @@ def sums(database: Database, described: list[dict[str, Any]], seconds: float) ->
     """
     with database.read() as connection:
         found = runs.runs(connection, limit=1000)
-        figures = status.figures(connection)
+        figures = numbers(connection)
         refused = Counter(row["rule"] for row in runs.rejections(connection, limit=100_000))
         held = [{k: row[k] for k in ("id", "feed_id", "count", "live", "cause")} for row in runs.waiting(connection)]
     total = {name: sum(run[name] for run in found) for name in ("seen", *COUNTS)}

@@ -1,4 +1,4 @@
-"""Uploading a feed's file over HTTP; a platform's weight in the harvest's queue."""
+"""Uploading a feed's file over HTTP; a feed's own brakes; a platform's weight in the harvest's queue."""
 
 from typing import Annotated, Any
 
@@ -8,8 +8,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.access.door import requires
 from app.access.scopes import Scope
-from app.feeds import service, turns, uploads
-from app.settings import Settings
+from app.feeds import brakes, service, turns, uploads
+from app.settings import LIMIT, Settings
 from app.web import Config, Reading, Tx, database, json
 
 router = APIRouter(prefix="/api/v1", tags=["REST"])
@@ -50,6 +50,23 @@ class Weighing(BaseModel):
     model_config = ConfigDict(extra="forbid")
     weight: Weight
     reason: str = Field(min_length=1, max_length=2000)
+
+
+class Limits(BaseModel):
+    """A feed's own limits, `FLOOR,PERCENT%`; null for the hub's, left out to stay as it is; and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    delete_brake: str | None = Field(default=None, pattern=LIMIT, examples=["200,20%"])
+    host_brake: str | None = Field(default=None, pattern=LIMIT, examples=["50,30%"])
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+@router.put("/feeds/{feed_id}/brakes", dependencies=[requires(Scope.OPS_WRITE)])
+def set_brakes(connection: Tx, feed_id: int, body: Limits) -> Response:
+    """How many removals, and links to other hosts, of a feed wait for a person; from its next run on."""
+    given = body.model_dump(exclude={"reason"}, exclude_unset=True)
+    limits = {brakes.Brake(name): text for name, text in given.items()}
+    return json(brakes.set_(connection, feed_id, limits, body.reason))
 
 
 @router.get("/platforms/{code}/weight", dependencies=[requires(Scope.OPS_READ)])

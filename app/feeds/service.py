@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.access.principal import Statement, acting, narrowed, unbound
+from app.access.principal import PRINCIPALS, Rows, Statement, acting, narrowed, unbound
 from app.access.quotas import STANDARD
 from app.access.scopes import Scope
 from app.db import now, plain
@@ -77,12 +78,19 @@ def _count(connection: Connection, platform: str, *which: ColumnElement[bool]) -
 
 def mine(connection: Connection, statement: Statement, feed_id: ColumnElement[Any] | None = None) -> Statement:
     """A statement narrowed to the feeds that the acting principal may touch, by a column of feed numbers."""
+    return narrow(acting(connection).rows, statement, feed_id)
+
+
+def narrow(rows: Rows, statement: Statement, feed_id: ColumnElement[Any] | None = None) -> Statement:
+    """`mine` for known rows."""
     if feed_id is None:
-        return platforms.mine(connection, statement, feed.c.platform)
-    if acting(connection).rows.everything:
-        return statement
-    own = platforms.mine(connection, select(feed.c.id), feed.c.platform)
-    return narrowed(statement.where(feed_id.in_(own)))
+        return platforms.narrow(rows, statement, feed.c.platform)
+    return statement if rows.everything else narrowed(statement.where(feed_id.in_(_numbers(rows))))
+
+
+@lru_cache(maxsize=PRINCIPALS)
+def _numbers(rows: Rows) -> Select[Any]:
+    return narrow(rows, select(feed.c.id))
 
 
 def _host(config: dict[str, Any]) -> str:

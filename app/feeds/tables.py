@@ -27,6 +27,8 @@ feed = Table(
     Column("config", Text, nullable=False),
     Column("mapping", Text),
     Column("every_s", Integer, nullable=False),
+    Column("delete_brake", String(24), comment="own limit, FLOOR,PERCENT%; NULL: the hub's"),
+    Column("host_brake", String(24)),
     Column("state", String(16), nullable=False, default="active"),
     Column("state_by", String(100), nullable=False, default=""),
     Column("state_why", Text, nullable=False, default=""),

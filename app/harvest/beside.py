@@ -3,7 +3,6 @@
 Threads gain nothing here: parsing and storing both hold the interpreter (docs/performance.md).
 """
 
-import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -12,8 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
+from app import heap
 from app.catalogue.arrivals import Arrival
-from app.harvest.pages import COLLECT
 from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault
 from app.protocol.record import Prepared
@@ -85,5 +84,4 @@ def _unpacked(packed: _Packed) -> Batch:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
+    heap.settled()

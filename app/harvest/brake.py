@@ -13,10 +13,10 @@ from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
 from app.db import among, insert_missing, now, upsert
+from app.feeds.brakes import Limit
 from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
 
-Limit = tuple[int, float]
 LEFT = "left"  # the record has left the scope that is read, and lives on at its origin
 
 

@@ -19,6 +19,7 @@ from app.catalogue import originals, queries
 from app.catalogue.tables import record
 from app.db import now
 from app.feeds import leases
+from app.feeds.brakes import Brake, own
 from app.harvest import quarantine, runs
 from app.harvest.pages import Run
 from app.harvest.tables import HOSTS, held, run
@@ -37,7 +38,7 @@ def settle(task: Run) -> None:
         waiting, live = aside.waiting(connection, feed_id), _live(connection, feed_id)
     if not waiting:
         return
-    moved, (floor, fraction) = waiting.get(MOVED, 0), task.engine.hosts
+    moved, (floor, fraction) = waiting.get(MOVED, 0), own(task.feed, Brake.HOST, task.engine.hosts)
     if moved > max(floor, fraction * live):
         with database.write() as connection:
             leases.hold(connection, task.lease)

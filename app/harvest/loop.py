@@ -10,6 +10,7 @@ from typing import Any
 
 from app.access import secrets
 from app.feeds import leases, service
+from app.feeds.brakes import Brake, own
 from app.feeds.leases import Lease
 from app.feeds.service import owner
 from app.harvest import brake, freshness, host_brake, quarantine, ramping, runs
@@ -93,7 +94,7 @@ def _finish(run: Run, job: str, error: HutongError | None) -> dict[str, Any]:
         runs.count(connection, run.run_id, **run.traffic)
         if error is None:
             leases.answered(connection, run.feed["host"])
-            brake.settle(connection, run.lease.feed_id, run.run_id, run.engine.brake)
+            brake.settle(connection, run.lease.feed_id, run.run_id, own(run.feed, Brake.DELETE, run.engine.brake))
         runs.end(connection, run.run_id, error)
         freshness.measure(connection, run.run_id)
         leases.release(connection, run.lease, succeeded=error is None)

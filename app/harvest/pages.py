@@ -4,7 +4,6 @@ Reading goes ahead of storing where another process prepares: while a page is wr
 What is read ahead and never stored is read again, because only the stored page moves the checkpoint.
 """
 
-import gc
 import random
 import time
 from collections import Counter, deque
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from app import heap
 from app.access.keyring import Keyring
 from app.access.quotas import STANDARD, Quotas
 from app.admission import service as admission
@@ -20,9 +20,9 @@ from app.catalogue import service
 from app.db import Database
 from app.disk import Disk
 from app.feeds import leases
+from app.feeds.brakes import Limit
 from app.feeds.leases import Lease
 from app.harvest import trial
-from app.harvest.brake import Limit
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
@@ -33,8 +33,6 @@ from app.protocol.seen import Seen
 
 MET = 50_000
 TRANSACTION = 500  # records; larger ones make other writers wait
-# How often the cyclic collector looks (gc.set_threshold): a page makes many objects and hardly a cycle.
-COLLECT = (20_000, 10, 10)
 RETRIES = (1.0, 2.0, 4.0)
 PATIENCE_S = 5.0  # a longer Retry-After parks the feed instead of holding a worker
 
@@ -70,7 +68,7 @@ class Engine:
     hosts: Limit = (50, 0.3)  # of links that lead to another host
 
     def __post_init__(self) -> None:
-        gc.set_threshold(*COLLECT)
+        heap.seldom()
 
     def close(self) -> None:
         """Gives connections back and ends the processes beside, if there are any."""

@@ -32,6 +32,7 @@ class Act(StrEnum):
     MEND = "mend"
     CHECK = "check"
     DECIDE = "decide"
+    SETTLE = "settle"
     CORRECT = "correct"
     HASTEN = "hasten"
 
@@ -122,6 +123,8 @@ def todo(feeds: Sequence[Standing], refused: Sequence[Refused], freshness: Seque
             found.append(Todo(Act.CHECK, one.name, 1, f"/feeds/{one.feed}"))
         if one.held:
             found.append(Todo(Act.DECIDE, one.name, one.held_count, f"/held/{one.held}"))
+        if one.halt:
+            found.append(Todo(Act.SETTLE, one.name, one.halt.bad, f"/feeds/{one.feed}#ramp"))
     found += [Todo(Act.CORRECT, rule.rule, rule.n, rule.path) for rule in refused]
     found += [
         Todo(Act.HASTEN, names[one.feed], one.late, f"/feeds/{one.feed}")

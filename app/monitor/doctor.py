@@ -16,7 +16,7 @@ from app.disk import BALLAST, Disk
 from app.feeds.leases import HOST_LIMIT
 from app.feeds.tables import feed, host
 from app.harvest.guard import Allow
-from app.monitor import alerts, status
+from app.monitor import alerts, figures, status
 from app.monitor.causes import WORKER_MISSING_S, scarce
 from app.monitor.states import NEEDS_A_PERSON
 from app.platforms.tables import platform
@@ -163,7 +163,7 @@ def _disk(folder: Path, reserve: tuple[int, float]) -> Check:
 
 
 def _workers(connection: Connection) -> Check:
-    found = status.queue(connection, now(connection))
+    found = figures.queue(connection, now(connection))
     missing = bool(found["queue"]) and not found["running"] and found["queue_age_s"] > WORKER_MISSING_S
     said = f"{found['queue']} feeds are due, the first for {found['queue_age_s']} s; {found['running']} are being run"
     return Check("workers", not missing, said, "start `hutong worker`, or `hutong serve` with HUTONG_HARVEST=true")

@@ -21,7 +21,7 @@ from app.feeds.tables import feed
 from app.harvest.freshness import BUCKETS
 from app.harvest.tables import metric_total
 from app.harvest.totals import add
-from app.monitor import alerts, incidents, objectives, status, system
+from app.monitor import alerts, figures, incidents, objectives, status, system
 from app.monitor.states import State
 from app.monitor.tables import notice
 
@@ -139,7 +139,7 @@ def _feeds(connection: Connection) -> Iterator[Metric]:
 
 
 def _figures(connection: Connection) -> Iterator[Metric]:
-    found = status.figures(connection)
+    found = figures.numbers(connection)
     for name, key, text in (
         ("records", "records", "Live records"),
         ("position", "head", "Last position of the change order"),

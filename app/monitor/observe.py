@@ -11,7 +11,7 @@ from app.feeds.tables import feed, host
 from app.harvest.runs import day_of
 from app.harvest.tables import run_day
 from app.harvest.totals import BLAMES
-from app.monitor import objectives, status
+from app.monitor import figures, objectives, status
 from app.monitor.causes import REFUSED_LEAST, Hub, Seen
 from app.monitor.objectives import Objective, Standing
 from app.protocol.errors import PeerThrottled
@@ -36,7 +36,7 @@ def feeds(connection: Connection) -> list[Seen]:
 
 def hub(connection: Connection, disk: Disk) -> Hub:
     """The hub itself."""
-    queue, usage = status.queue(connection, now(connection)), disk.usage()
+    queue, usage = figures.queue(connection, now(connection)), disk.usage()
     return Hub(queue["queue"], queue["queue_age_s"], queue["running"], usage.free, usage.total, disk.reserved())
 
 

@@ -1,30 +1,33 @@
-"""Who is in step and who is not: one word for each feed, groups of them, and the figures of the whole.
+"""Who is in step and who is not: one word for each feed, and groups of them.
 
-The work is two grouped reads (feeds with their platforms; the latest run of each) and one pure function, so that a
-wall of 3,500 feeds is one short moment (benchmarks/wall.py).
+The work is one read (feeds with their platforms and latest runs) and one pure function, so that a wall of 3,500 feeds is
+one short moment (benchmarks/wall.py).
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, bindparam, desc, func, select
 
+from app.access.principal import PRINCIPALS, Rows, acting
 from app.admission.ramp import STOPPED
 from app.admission.tables import ramp
-from app.catalogue.queries import head, position_until, tallies
+from app.catalogue.queries import tallies
 from app.db import now
-from app.feeds.service import mine
-from app.feeds.tables import feed, host
-from app.harvest.runs import day_of
-from app.harvest.tables import held, rejection, run, run_day
+from app.feeds.service import narrow
+from app.feeds.tables import feed
+from app.harvest.tables import held, run
+from app.monitor.figures import numbers
 from app.monitor.states import SEVERITY, Observation, State, counted, state, worst
 from app.platforms.tables import platform
 from app.protocol.errors import PeerThrottled, PeerUnavailable, PeerUnreachable
 from app.protocol.vocab import province_of
 from app.protocol.words import RunStatus
 
-DAY_US: Final = 86_400_000_000
+_RUNNING: Final = RunStatus.RUNNING.value
+_FAILED: Final = RunStatus.FAILED.value
 _PASSING: Final = frozenset({PeerUnavailable.kind, PeerUnreachable.kind, PeerThrottled.kind})
 
 
@@ -77,81 +80,68 @@ class Group(NamedTuple):
 
 def standings(connection: Connection, platform_code: str | None = None) -> list[Standing]:
     """All feeds but the retired, or those of one platform; the worst first, then the longest lag."""
-    at = now(connection)
-    query = select(*_FEED).join(platform, platform.c.code == feed.c.platform).where(feed.c.state != "retired")
-    if platform_code is not None:
-        query = query.where(feed.c.platform == platform_code)
-    last, pending, halts = _last_runs(connection, platform_code), _pending(connection), _halts(connection)
-    rows = connection.execute(mine(connection, query)).all()
-    found = [_standing(row, last.get(row[0]), pending.get(row[0]), halts.get(row[0]), at) for row in rows]
+    at, rows, only = now(connection), acting(connection).rows, platform_code is not None
+    # Of several undecided changes of a feed the oldest counts, which comes last here.
+    pending = {row[0]: row for row in connection.execute(_pending(rows))}
+    halts = {row.feed_id: Halt(*row[1:]) for row in connection.execute(_halts(rows))}
+    feeds = connection.execute(_feeds(rows, only), {"code": platform_code} if only else {}).all()
+    found = [_standing(row, pending.get(row[0]), halts.get(row[0]), at) for row in feeds]
     return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
+
+
+@lru_cache(maxsize=PRINCIPALS)
+def _feeds(rows: Rows, only: bool) -> Select[Any]:
+    """Feeds with their platforms and latest runs; `only` those of the platform `code`.
+
+    The latest run is one step down the index (feed_id, id) for each feed, not a walk through all runs.
+    """
+    earlier = run.alias()
+    latest = select(func.max(earlier.c.id)).where(earlier.c.feed_id == feed.c.id).scalar_subquery()
+    joined = feed.join(platform, platform.c.code == feed.c.platform).outerjoin(run, run.c.id == latest)
+    query = select(*_FEED).select_from(joined).where(feed.c.state != "retired")
+    return narrow(rows, query.where(feed.c.platform == bindparam("code")) if only else query)
 
 
 _FEED = (
     feed.c.id, feed.c.key, feed.c.name, feed.c.connector, feed.c.platform, feed.c.every_s, feed.c.state, feed.c.next_at,
     feed.c.lease_until, feed.c.attempts, feed.c.created_at, feed.c.succeeded_at,
     platform.c.name.label("platform_name"), platform.c.level, platform.c.region, platform.c.state.label("enrolled"),
+    run.c.id.label("run"), run.c.status, run.c.error_kind, run.c.error,
 )  # fmt: skip
 
 
-def _last_runs(connection: Connection, platform_code: str | None) -> dict[int, Any]:
-    """The latest run by feed: one step down the index (feed_id, id) for each feed, not a walk through all runs."""
-    latest = select(func.max(run.c.id)).where(run.c.feed_id == feed.c.id).correlate(feed).scalar_subquery()
-    ids = select(latest).select_from(feed)
-    if platform_code is not None:
-        ids = ids.where(feed.c.platform == platform_code)
-    query = select(run.c.id, run.c.feed_id, run.c.status, run.c.error_kind, run.c.error).where(run.c.id.in_(ids))
-    return {row[1]: row for row in connection.execute(mine(connection, query, run.c.feed_id)).all()}
+@lru_cache(maxsize=PRINCIPALS)
+def _pending(rows: Rows) -> Select[Any]:
+    """The undecided changes, the oldest last."""
+    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live, held.c.kind, held.c.cause)
+    return narrow(rows, query.where(held.c.state == "pending").order_by(desc(held.c.id)), held.c.feed_id)
 
 
-def _pending(connection: Connection) -> dict[int, Any]:
-    """The oldest undecided change by feed."""
-    query = select(held.c.feed_id, held.c.id, held.c.count, held.c.live, held.c.kind, held.c.cause).where(
-        held.c.state == "pending"
-    )
-    found: dict[int, Any] = {}
-    for row in connection.execute(mine(connection, query.order_by(held.c.id), held.c.feed_id)):
-        found.setdefault(row.feed_id, row)
-    return found
-
-
-def _halts(connection: Connection) -> dict[int, Halt]:
-    """The ramps that are stopped, by feed."""
+@lru_cache(maxsize=PRINCIPALS)
+def _halts(rows: Rows) -> Select[Any]:
+    """The ramps that are stopped, in the order of `Halt` after the feed's number."""
     query = select(ramp.c.feed_id, ramp.c.percent, ramp.c.cause, ramp.c.bad, ramp.c.judged)
-    rows = connection.execute(mine(connection, query.where(ramp.c.state == STOPPED), ramp.c.feed_id))
-    return {row.feed_id: Halt(row.percent, row.cause, row.bad, row.judged) for row in rows}
+    return narrow(rows, query.where(ramp.c.state == STOPPED), ramp.c.feed_id)
 
 
-def _standing(row: Any, last: Any, waits: Any, halt: Halt | None, at: int) -> Standing:
-    # Taken apart at once: thirty look-ups by name are most of what a feed costs on a wall of thousands.
+def _standing(row: Any, waits: Any, halt: Halt | None, at: int) -> Standing:
+    # Taken apart and put together by position: look-ups by name are most of what a feed costs on a wall of thousands.
     (number, key, name, connector, code, every_s, own, next_at, lease_until, attempts, created_at, succeeded_at,
-     platform_name, level, region, enrolled) = row  # fmt: skip
-    run_id, _, run_status, error_kind, error = last or _NEVER
+     platform_name, level, region, enrolled, run_id, run_status, error_kind, error) = row  # fmt: skip
     _, held_id, held_count, held_live, held_kind, held_cause = waits or _NOTHING
     lag = (at - succeeded_at) // 1_000_000 if succeeded_at else None
-    word = state(
-        Observation(
-            every_s,
-            (at - created_at) // 1_000_000,
-            lag,
-            active=own == "active" and enrolled == "active",
-            pending=held_id is not None or halt is not None,
-            running=lease_until > at,
-            open_run=run_status == RunStatus.RUNNING,
-            ever_ran=run_id is not None,
-            last_failed=run_status == RunStatus.FAILED,
-            retries=error_kind in _PASSING,
-            failures=attempts,
-        )
-    )
+    active, pending = own == "active" and enrolled == "active", held_id is not None or halt is not None
+    seen = Observation(
+        every_s, (at - created_at) // 1_000_000, lag, active, pending, lease_until > at, run_status == _RUNNING,
+        run_id is not None, run_status == _FAILED, error_kind in _PASSING, attempts,
+    )  # fmt: skip
     return Standing(
-        number, key, name, connector, code, platform_name, level, province_of(region), word, lag, every_s,
-        max(0, (next_at - at) // 1_000_000), attempts, run_id, run_status, error_kind, error, held_id, held_count, held_live,
-        held_kind, held_cause, halt,
+        number, key, name, connector, code, platform_name, level, province_of(region), state(seen), lag, every_s,
+        (next_at - at) // 1_000_000 if next_at > at else 0, attempts, run_id, run_status, error_kind, error, held_id,
+        held_count, held_live, held_kind, held_cause, halt,
     )  # fmt: skip
 
 
-_NEVER = (None, None, None, None, None)
 _NOTHING = (None, None, 0, 0, None, "")
 
 
@@ -172,46 +162,6 @@ def grouped(found: Iterable[Standing], by: str) -> list[Group]:
     return sorted(made, key=lambda g: (SEVERITY[g.state], -(g.lag_s or 0), g.key))
 
 
-def figures(connection: Connection) -> dict[str, Any]:
-    """Numbers: records and positions of the whole catalogue; refusals, runs, what is held and waits, of one's own feeds."""
-    at = now(connection)
-    counts, last = tallies(connection, ["live"]), head(connection)
-    refused = select(func.count()).select_from(rejection).where(rejection.c.state == "open")
-    waits = select(func.coalesce(func.sum(held.c.count), 0), func.count()).where(held.c.state == "pending")
-    every = select(func.count()).select_from(feed)
-    today = select(func.coalesce(func.sum(run_day.c.rejected), 0), func.coalesce(func.sum(run_day.c.runs), 0))
-    held_records, held_changes = connection.execute(mine(connection, waits, held.c.feed_id)).one()
-    ended = mine(connection, today.where(run_day.c.day == day_of(at)), run_day.c.feed_id)
-    rejected_today, runs_today = connection.execute(ended).one()
-    return {
-        "records": counts.get("live", 0),
-        "head": last,
-        "changed_24h": last - position_until(connection, at - DAY_US),
-        "rejected": connection.execute(mine(connection, refused, rejection.c.feed_id)).scalar_one(),
-        "rejected_today": int(rejected_today),
-        "runs_today": int(runs_today),
-        "held": int(held_records),
-        "held_changes": held_changes,
-        "feeds": connection.execute(mine(connection, every)).scalar_one(),
-        **queue(connection, at),
-    }
-
-
-def queue(connection: Connection, at: int) -> dict[str, int]:
-    """Feeds whose time has come and that nobody holds: how many, the longest wait; and how many are being run."""
-    parked = select(host.c.name).where(host.c.not_before > at)
-    due = (
-        select(func.count(), func.min(func.coalesce(func.nullif(feed.c.next_at, 0), feed.c.created_at)))
-        .join(platform, platform.c.code == feed.c.platform)
-        .where(feed.c.state == "active", platform.c.state == "active", feed.c.next_at <= at, feed.c.lease_until <= at)
-        .where(feed.c.host.not_in(parked))
-    )
-    number, oldest = connection.execute(mine(connection, due)).one()
-    leased = select(func.count()).select_from(feed).where(feed.c.lease_until > at)
-    running = connection.execute(mine(connection, leased)).scalar_one()
-    return {"queue": number, "queue_age_s": (at - oldest) // 1_000_000 if oldest else 0, "running": running}
-
-
 def feeds_status(connection: Connection, found: Iterable[Standing] | None = None) -> list[dict[str, Any]]:
     """Feeds with word, lag in seconds and last error for programs; those that need a person first."""
     counts = tallies(connection)
@@ -220,6 +170,7 @@ def feeds_status(connection: Connection, found: Iterable[Standing] | None = None
             "feed": one.feed, "platform": one.platform, "name": one.name, "connector": one.connector,
             "province": one.province, "state": one.state.value, "lag_s": one.lag_s, "every_s": one.every_s,
             "held": {"id": one.held, "kind": one.held_kind, "count": one.held_count, "live": one.held_live} if one.held else None,
+            "ramp": one.halt._asdict() if one.halt else None,
             "records": counts.get(f"feed={one.feed}", 0), "last_run": one.run, "last_status": one.run_status,
             "error": {"kind": one.error_kind, "detail": one.error} if one.error_kind else None,
         }
@@ -231,7 +182,7 @@ def document(connection: Connection) -> dict[str, Any]:
     """`/api/v1/status`: the wall for programs."""
     found = standings(connection)
     groups = {by: [_plain(one) for one in grouped(found, by)] for by in ("level", "province")}
-    return {"items": feeds_status(connection, found), "next": None, "figures": figures(connection), "groups": groups}
+    return {"items": feeds_status(connection, found), "next": None, "figures": numbers(connection), "groups": groups}
 
 
 def _plain(one: Group) -> dict[str, Any]:

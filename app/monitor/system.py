@@ -14,7 +14,7 @@ from app.disk import Disk
 from app.feeds.service import mine
 from app.feeds.tables import feed, host
 from app.harvest.tables import run
-from app.monitor.status import queue
+from app.monitor.figures import queue
 
 
 def system(connection: Connection, data_dir: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Reads of platforms and enrolments: by identifier or code, the lists, the history. Narrowed to the acting principal's rows."""
 
+from functools import lru_cache
 from statistics import median
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, desc, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, desc, func, or_, select
 
-from app.access.principal import Statement, acting, narrowed, unbound, within
+from app.access import principal
+from app.access.principal import PRINCIPALS, Rows, Statement, acting, narrowed, unbound
 from app.db import plain
 from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, Verdict, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
@@ -113,12 +115,19 @@ def _brief(row: Any) -> dict[str, Any]:
 
 def mine(connection: Connection, statement: Statement, code: ColumnElement[Any] | None = None) -> Statement:
     """A statement narrowed to the platforms that the acting principal may touch, by a column of platform codes."""
+    return narrow(acting(connection).rows, statement, code)
+
+
+def narrow(rows: Rows, statement: Statement, code: ColumnElement[Any] | None = None) -> Statement:
+    """`mine` for known rows."""
     if code is None:
-        return within(connection, statement, platform.c.code, platform.c.region)
-    if acting(connection).rows.everything:
-        return statement
-    own = within(connection, select(platform.c.code), platform.c.code, platform.c.region)
-    return narrowed(statement.where(code.in_(own)))
+        return principal.narrow(rows, statement, platform.c.code, platform.c.region)
+    return statement if rows.everything else narrowed(statement.where(code.in_(_codes(rows))))
+
+
+@lru_cache(maxsize=PRINCIPALS)
+def _codes(rows: Rows) -> Select[Any]:
+    return narrow(rows, select(platform.c.code))
 
 
 def platforms(connection: Connection) -> list[dict[str, Any]]:

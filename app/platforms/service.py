@@ -8,13 +8,13 @@ from app.db import now
 from app.platforms import moves
 from app.platforms.applications import new_id
 from app.platforms.history import record
-from app.platforms.queries import by_code, mine, names, platforms
+from app.platforms.queries import by_code, mine, names, narrow, platforms
 from app.platforms.stages import Kind, Stage, Verdict
 from app.platforms.tables import enrolment, platform
 from app.protocol.errors import BadRequest, Conflict, Forbidden
 from app.protocol.words import PLATFORM_CODE
 
-__all__ = ["by_code", "mine", "names", "platforms", "register", "transition"]
+__all__ = ["by_code", "mine", "names", "narrow", "platforms", "register", "transition"]
 _KINDS = {"E": Kind.VENDOR, "S": Kind.SCHOOL}
 
 

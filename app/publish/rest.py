@@ -12,6 +12,7 @@ from app.feeds import service as feeds
 from app.harvest import decisions, runs, undo
 from app.harvest.discovery import configured, kinds, masked
 from app.monitor import status as monitor
+from app.monitor.figures import numbers
 from app.platforms import service as platforms
 from app.protocol.errors import NotFound
 from app.web import Config, Reading, Tx, database, json, keyset, packed, seal
@@ -154,8 +155,8 @@ def decide(connection: Tx, held_id: int, decision: str) -> Response:
 
 @router.get("/stats", dependencies=[requires(Scope.OPS_READ)])
 def stats(connection: Reading) -> Response:
-    """Six figures of the whole hub."""
-    return json(monitor.figures(connection))
+    """The figures of the whole hub."""
+    return json(numbers(connection))
 
 
 @router.get("/status", dependencies=[requires(Scope.OPS_READ)])

@@ -16,6 +16,7 @@ from oaipmh_scythe import Scythe
 from sickle import Sickle
 
 from app import schema
+from app.access.http import Http
 from app.catalogue.service import remove
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
@@ -39,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Data
     with database.write() as connection:
         gone = [f"ix:P-650000-01:oai-pmh-1/oai:p-650000-01.example:{n:06d}" for n in (1, 600, 1202)]
         assert remove(connection, gone, 1) == 3
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -20,6 +20,7 @@ import uvicorn
 
 from app import schema
 from app.access import keys
+from app.access.http import Http
 from app.db import Database
 from app.deployment import engine
 from app.feeds import service, uploads
@@ -236,7 +237,7 @@ def test_what_cannot_be_kept_leaves_nothing_behind(hub: Hub, settings: Settings)
 
 def test_upload_over_http_needs_the_key_and_is_bounded(hub: Hub, settings: Settings) -> None:
     feed = hub.feed("upload", UPLOAD, mapping=MAPPING)
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -264,7 +265,7 @@ def test_upload_over_http_needs_the_key_and_is_bounded(hub: Hub, settings: Setti
 
 def test_an_upload_cut_off_in_the_middle_leaves_nothing(hub: Hub, settings: Settings) -> None:
     feed = hub.feed("upload", UPLOAD, mapping=MAPPING)
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

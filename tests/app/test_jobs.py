@@ -17,6 +17,7 @@ import uvicorn
 
 from app import schema
 from app.access import keys
+from app.access.http import Http
 from app.catalogue import queries
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
@@ -53,7 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         with database.write() as connection:
             key = keys.issue(connection, None).key
             record = queries.changes(connection, after=0, limit=1)[0].id
-        server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
         thread = threading.Thread(target=server.run)
         thread.start()
         while not server.started:

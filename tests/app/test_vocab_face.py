@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 
 from app import schema
+from app.access.http import Http
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
@@ -30,7 +31,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with ReplayServer(face(DemoPlatform(OLD, "江北平台", "oai-pmh", None, 3))) as url:
         inside = Hub(database)
         inside.harvest(inside.feed("oai-pmh", {"base_url": f"{url}/oai"}, platform=OLD))
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

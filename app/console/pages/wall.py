@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from app.console.regions import Place, places
 from app.db import now
 from app.harvest.runs import day_of
-from app.monitor import days, status
+from app.monitor import days, figures, status
 from app.monitor.days import Cell
 from app.monitor.states import NEEDS_A_PERSON, SEVERITY, State
 from app.monitor.status import Group, Standing
@@ -35,7 +35,7 @@ def wall(connection: Connection, sort: str) -> dict[str, Any]:
     oldest = max((one for one in found if _counts(one)), key=lambda one: one.lag_s or 0, default=None)
     return {
         "tiles": _sorted(_tiles(connection, found), sort),
-        "figures": status.figures(connection),
+        "figures": figures.numbers(connection),
         "cases": cases[:CASES],
         "more": max(0, len(cases) - CASES),
         "oldest": oldest,

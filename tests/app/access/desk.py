@@ -12,6 +12,7 @@ import uvicorn
 
 from app.access import keys, people
 from app.access.door import COOKIE
+from app.access.http import Http
 from app.access.scopes import TENANTS, Role
 from app.db import Database
 from app.main import create
@@ -95,7 +96,7 @@ def desk(database: Database, folder: Path, **settings: Any) -> Iterator[Desk]:
     }  # fmt: skip
     made = Settings(**plain | settings)
     app = create(made, harvest=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", proxy_headers=False))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Http, log_level="error", proxy_headers=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

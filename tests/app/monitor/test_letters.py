@@ -201,16 +201,18 @@ def test_what_to_do_is_the_most_urgent_first() -> None:
         from app.monitor.states import State
         from app.monitor.status import Standing
 
-        base = dict.fromkeys(Standing._fields, 0) | {"state": State.HEALTHY, "name": "f", "held": None, "run": 9}
+        base = dict.fromkeys(Standing._fields, 0) | {"state": State.HEALTHY, "name": "f", "run": 9}
+        base |= {"held": None, "halt": None}
         return Standing(**{**base, **values})
 
     from app.monitor.states import State
+    from app.monitor.status import Halt
 
     found = digest.todo(
-        [standing(state=State.LATE), standing(held=3, held_count=120, state=State.HELD), standing(state=State.FAILING, attempts=4)],
+        [standing(state=State.LATE), standing(state=State.HELD, halt=Halt(10, "refused", 8, 40)), standing(held=3, held_count=120, state=State.HELD), standing(state=State.FAILING, attempts=4)],
         [digest.Refused("text.control", 7, "/quarantine?rule=text.control&feed=1")], [],
     )  # fmt: skip
     assert [(one.act.value, one.n, one.path) for one in found] == [
-        ("mend", 4, "/runs/9"), ("check", 1, "/feeds/0"), ("decide", 120, "/held/3"),
+        ("mend", 4, "/runs/9"), ("check", 1, "/feeds/0"), ("decide", 120, "/held/3"), ("settle", 8, "/feeds/0#ramp"),
         ("correct", 7, "/quarantine?rule=text.control&feed=1"),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from app.harvest import queries, runs
 from app.harvest.runs import day_of
 from app.monitor import days, status
 from app.monitor.days import Outcome
+from app.monitor.figures import numbers
 from app.monitor.states import State
 from app.monitor.system import pulse, system
 from app.protocol.errors import PeerUnavailable
@@ -35,7 +36,7 @@ def test_standings_groups_and_figures_agree(database: Database) -> None:
     _, good, bad = _filled(database)
     with database.read() as connection:
         found = status.standings(connection)
-        figures = status.figures(connection)
+        figures = numbers(connection)
         document = orjson.loads(orjson.dumps(status.document(connection)))
     assert [(one.feed, one.state) for one in found] == [(bad, State.FAILING), (good, State.HEALTHY)]
     assert [g.key for g in status.grouped(found, "level")] == ["E", "P"]
