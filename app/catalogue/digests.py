@@ -75,6 +75,16 @@ def _buckets(dialect: str) -> Select[Any]:
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:
     """(count, root) of a scope's live records; one row by primary key."""
-    table = digest_bucket.c
-    row = connection.execute(select(table.n, table.sum).where(table.scope == scope, table.prefix == "")).first()
+    row = connection.execute(_ROOT, {"named": scope}).first()
     return (row.n, root(int.from_bytes(row.sum, "big"), row.n)) if row else (0, root(0, 0))
+
+
+def count(connection: Connection, scope: str) -> int:
+    """How many live records a scope has; one row by primary key."""
+    row = connection.execute(_ROOT, {"named": scope}).first()
+    return int(row.n) if row else 0
+
+
+_ROOT: Final = select(digest_bucket.c.n, digest_bucket.c.sum).where(
+    digest_bucket.c.scope == bindparam("named"), digest_bucket.c.prefix == ""
+)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.admission import service as admission
 from app.catalogue import digests, service
@@ -69,10 +69,13 @@ def _origin(connection: Connection, run: Run, step: Step, again: frozenset[str])
 
 def bounded(connection: Connection, platform: str, quota: int) -> None:
     """Raises QuotaFull when the platform now has more live records than it may; what was written is not stored then."""
-    own = select(feed.c.id).where(feed.c.platform == platform)
-    live = sum(digests.state(connection, f"feed:{number}")[0] for number in connection.execute(own).scalars())
+    own = connection.execute(_FEEDS, {"of": platform}).scalars().all()
+    live = sum(digests.count(connection, f"feed:{number}") for number in own)
     if live > quota:
         raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
+
+
+_FEEDS = select(feed.c.id).where(feed.c.platform == bindparam("of"))
 
 
 def _refused(connection: Connection, step: Step, batch: Batch, outcome: Outcome) -> Refused:
