@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl
 
 from app.protocol import json, sitemaps, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerUnavailable, PeerViolation
 from app.protocol.html import to_text
 
 T = TypeVar("T")
@@ -221,8 +221,7 @@ def _result(response: Response) -> bytes:
         answer = json.members(response.content())
     except PeerViolation:
         if response.status >= 400:
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}") from None
+            raise response.failure() from None
         raise
     if json.loads(answer.get("success", b"null")) is True and "result" in answer:
         return answer["result"]

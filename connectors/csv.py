@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import HttpUrl
 
 from app.protocol.connector import Evidence, Response
-from app.protocol.files import FileFeed, charset
+from app.protocol.files import FileFeed
 from app.protocol.tables import proposal
 from app.protocol.tables.delimited import Delimited
 
@@ -26,7 +26,7 @@ class Csv(Delimited, FileFeed):
     @classmethod
     def recognise(cls, response: Response) -> Evidence | None:
         """Rows of texts under a header; surer where the address or the media type says so."""
-        table = proposal.of_text(response.body, charset(response)) if response.status == 200 else None
+        table = proposal.of_text(response.body, response.charset) if response.status == 200 else None
         if table is None:
             return None
         said = response.headers.get("content-type", "").lower(), response.url.split("?")[0].lower()

@@ -13,7 +13,7 @@ from pydantic import Field, HttpUrl, SecretStr
 from app.protocol import json
 from app.protocol.canonical import canonical, content_hash
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerUnavailable, PeerViolation
 from app.protocol.places import Place, in_json
 from app.protocol.words import PLATFORM_CODE
 
@@ -92,7 +92,7 @@ class Ix(Connector):
         """One page for each answer."""
         status, snapshot = response.status, self.level == "L0" or bool(checkpoint.get("lost"))
         if status >= 500:
-            raise PeerUnavailable(f"HTTP {status} from {response.url}")
+            raise response.failure()
         if checkpoint.get("parts"):
             yield from self._snapshot(checkpoint, response)
         elif status == 410 and not snapshot:
@@ -100,7 +100,7 @@ class Ix(Connector):
             if checkpoint.get("rebuilt"):
                 raise PeerViolation("page.loop", "the cursor of the snapshot itself is refused as too old")
         elif status >= 400:
-            raise PeerRefused(f"HTTP {status} from {response.url}")
+            raise response.failure()
         elif snapshot:
             yield self._manifest(checkpoint, response)
         else:
@@ -147,7 +147,7 @@ class Ix(Connector):
             if response.status in (404, 410):
                 raise PeerUnavailable(f"the snapshot's part is gone: HTTP {response.status} from {response.url}")
             if response.status >= 400:
-                raise PeerRefused(f"HTTP {response.status} from {response.url}")
+                raise response.failure()
             entries = _records(checkpoint["parts"][0], response.content())
         except PeerError:
             # A snapshot does not live for ever: the next run asks for the latest one, not for this part again.
@@ -210,10 +210,8 @@ class IxRecords(Ix):
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page of one record, or of none; a tombstone comes with status 410 and its body."""
-        if response.status >= 500:
-            raise PeerUnavailable(f"HTTP {response.status} from {response.url}")
         if response.status >= 400 and response.status not in (404, 410):
-            raise PeerRefused(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         content, at = response.content(), checkpoint.get("at", 0) + 1
         entries = [] if response.status == 404 else [_entry(json.loads(content), content)]
         yield Page(entries, {"at": at}, at >= len(self.identifiers))

@@ -10,7 +10,7 @@ from app.protocol import json, shapes
 from app.protocol.connector import Checkpoint, Connector, Entry, Evidence, Page, Request, Response
 from app.protocol.documents import Array, slice_at
 from app.protocol.errors import PeerError, PeerViolation
-from app.protocol.files import batched, refuse_status
+from app.protocol.files import batched
 from app.protocol.paging import Once, Paging
 from app.protocol.progress import progress
 
@@ -51,7 +51,8 @@ class Json(Array, Connector):
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page for each 500 records of an answer."""
         try:
-            refuse_status(response)
+            if response.status != 200:
+                raise response.failure()
             yield from self._answer(checkpoint, response)
         except PeerError:
             # A cursor may be dead or the list moved: the next run begins again instead of asking for this for ever.

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar, Final, TypeGuard
-from urllib.parse import urljoin
 
 from pydantic import Field, HttpUrl
 
 from app.protocol import json
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerViolation
 from app.protocol.html import to_text
 from app.protocol.jsonld import texts
+from app.protocol.paging import absolute
 
 ACCEPT: Final = (
     "application/vnd.api+json; moochub-version=3, application/vnd.api+json; moochub-version=2;q=0.9, */*;q=0.1"
@@ -82,8 +82,7 @@ class MoocHub(Connector):
 
     def _page(self, checkpoint: Checkpoint, response: Response) -> Page:
         if response.status >= 400:
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}{_said(response)}")
+            raise response.failure(_said(response))
         content = response.content()
         answer = json.members(content)
         if "data" not in answer:
@@ -209,13 +208,9 @@ def _next(answer: Mapping[str, bytes], base: str) -> str | None:
     found = found.get("href") if isinstance(found, dict) else found
     if not found:
         return None
-    try:
-        url = urljoin(base, found) if isinstance(found, str) else ""
-    except ValueError:
-        url = ""
-    if not url.startswith(("http://", "https://")) or len(url) > 4000:
-        raise PeerViolation("moochub.next", f"{str(found)[:200]!r} is not the address of a page")
-    return url
+    if not isinstance(found, str):
+        raise PeerViolation("moochub.next", f"`links.next` must be a text, not {type(found).__name__}")
+    return absolute(base, found, "moochub.next")
 
 
 def _said(response: Response) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl, model_validator
 
 from app.protocol import oaipmh, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerViolation
 from app.protocol.formats import FLAT, READERS, RICHEST, known_as
 from app.protocol.places import Place, in_xml
 from app.protocol.progress import progress
@@ -65,9 +65,9 @@ class OaiPmh(Connector):
         if not _speaks(content):
             return None
         base = response.url.split("?")[0]
-        if (offered := oaipmh.formats(content, charset=_charset(response))) is not None:
+        if (offered := oaipmh.formats(content, charset=response.charset)) is not None:
             return _richest(base, offered)
-        found = oaipmh.identity(content, charset=_charset(response))
+        found = oaipmh.identity(content, charset=response.charset)
         if found is None:
             return Evidence({"base_url": base}, 80, ("an OAI-PMH error in the namespace of OAI-PMH 2.0",))
         said = f"Identify: deletions {found.deleted_record}, stamps as {found.granularity}"
@@ -97,10 +97,9 @@ class OaiPmh(Connector):
 
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """One page for each answer; the OAI error in the body counts, whatever the HTTP status (3.6)."""
-        content, charset = response.content(), _charset(response)
+        content, charset = response.content(), response.charset
         if response.status >= 400 and not _speaks(content):
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         if "identity" not in checkpoint:
             identity = _identity(oaipmh.identity(content, charset=charset))
             yield Page((), {**checkpoint, "identity": identity}, done=False)
@@ -213,9 +212,8 @@ class OaiRecords(OaiPmh):
         """One page of one record, or of none."""
         content = response.content()
         if response.status >= 400 and not _speaks(content):
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}")
-        page = oaipmh.cut(content, charset=_charset(response))
+            raise response.failure()
+        page = oaipmh.cut(content, charset=response.charset)
         if page.error is not None and page.error[0] not in ("idDoesNotExist", "cannotDisseminateFormat"):
             raise PeerViolation(f"oai.{page.error[0] or 'error'}", f"the repository answers {': '.join(page.error)}")
         at = checkpoint.get("at", 0) + 1
@@ -249,11 +247,6 @@ def _begun(stated: str, date: str | None) -> str:
 def _speaks(content: bytes) -> bool:
     """Whether an error page may be an OAI answer, in any of the encodings."""
     return _ROOT.search(content[:4000].replace(b"\0", b"")) is not None
-
-
-def _charset(response: Response) -> str | None:
-    _, _, charset = response.headers.get("content-type", "").partition("charset=")
-    return charset.split(";")[0].strip() or None
 
 
 def _identity(found: oaipmh.Identity | None) -> dict[str, bool]:

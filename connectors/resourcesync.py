@@ -10,7 +10,7 @@ from pydantic import HttpUrl
 
 from app.protocol import jsonld, resourcesync, sitemaps, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerUnavailable, PeerViolation
 from app.protocol.sitemaps import Document, Item
 
 OVERLAP: Final = timedelta(hours=1)
@@ -79,7 +79,8 @@ class ResourceSync(Connector):
             yield from self._resource(state, response)
             return
         try:
-            _answered(response)
+            if response.status >= 400:
+                raise response.failure()
             yield from self._dump(state, response) if "dump" in here else self._list(state, response)
         except PeerError as error:
             if here.get("part"):
@@ -283,12 +284,6 @@ class ResourceSync(Connector):
             yield (
                 _refused(reason) if reason else resourcesync.draft(entry.raw, mapped=self.mapped, profile=self.profile)
             )
-
-
-def _answered(response: Response) -> None:
-    if response.status >= 400:
-        kind = PeerUnavailable if response.status >= 500 else PeerRefused
-        raise kind(f"HTTP {response.status} from {response.url}")
 
 
 def _known(item: Item, kind: str, since: str | None) -> bool:

@@ -11,7 +11,7 @@ from pydantic import HttpUrl
 
 from app.protocol import json, jsonld, pages, sitemaps, walk
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerUnavailable, PeerViolation
 
 OVERLAP: Final = timedelta(hours=48)
 """A `lastmod` may be a bare day, and a page may show up later than it says."""
@@ -79,8 +79,7 @@ class Sitemap(Connector):
 
     def _file(self, state: dict[str, Any], response: Response) -> Page:
         if response.status >= 400:
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         here, content = state["stack"][0], response.content()
         document = sitemaps.parse(content)
         if "run" not in state:
@@ -132,7 +131,7 @@ class Sitemap(Connector):
     def _described(self, response: Response) -> tuple[bytes, bytes]:
         """The resource's object as JSON, and why there is none."""
         try:
-            blocks = pages.blocks(response.content(), _charset(response))
+            blocks = pages.blocks(response.content(), response.charset)
         except PeerViolation as error:
             return b"", f"{error.kind} {error.detail}".encode()
         chosen, broken = pages.resource(blocks)
@@ -176,8 +175,3 @@ def _refused(reason: str) -> Fault:
         return Fault("sitemap.page_failed", f"the page answers {reason}")
     rule, _, detail = reason.partition(" ")
     return Fault(rule or "sitemap.no_resource", detail)
-
-
-def _charset(response: Response) -> str | None:
-    _, _, charset = response.headers.get("content-type", "").partition("charset=")
-    return charset.split(";")[0].strip() or None

@@ -11,7 +11,7 @@ from pydantic import Field, HttpUrl
 
 from app.protocol import json
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerUnavailable, PeerViolation
 
 PAGE = 500
 _TEXT = re.compile("[^\0\ud800-\udfff]+")
@@ -47,10 +47,10 @@ class StaticParts(Connector):
     def read(self, checkpoint: Checkpoint, response: Response) -> Iterator[Page]:
         """The manifest gives the queue; each part gives pages of at most 500 entries."""
         if response.status >= 500:
-            raise PeerUnavailable(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         if not checkpoint.get("queue"):
             if response.status >= 400:
-                raise PeerRefused(f"HTTP {response.status} from {response.url}")
+                raise response.failure()
             yield self._manifest(checkpoint, response)
             return
         try:
@@ -95,7 +95,7 @@ class StaticParts(Connector):
         if response.status in (404, 410):
             raise PeerUnavailable(f"the manifest is ahead of its parts: HTTP {response.status} from {response.url}")
         if response.status >= 400:
-            raise PeerRefused(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         content = response.content()
         url, rest = checkpoint["queue"][0], checkpoint["queue"][1:]
         # Short enough for its column, whatever the length of the address.

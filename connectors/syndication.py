@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar
-from urllib.parse import urljoin
 
 from pydantic import Field, HttpUrl
 
 from app.protocol import pages, syndication
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Evidence, Fault, Page, Request, Response
-from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerError, PeerViolation
+from app.protocol.paging import absolute
 
 
 class Syndication(Connector):
@@ -32,11 +32,11 @@ class Syndication(Connector):
             return None
         content = response.content()
         try:
-            feed = syndication.cut(content, url=response.url, charset=_charset(response))
+            feed = syndication.cut(content, url=response.url, charset=response.charset)
         except PeerViolation as error:
             if error.kind != "page.html":
                 raise
-            return _announced(pages.alternates(content, _charset(response)), response.url)
+            return _announced(pages.alternates(content, response.charset), response.url)
         said = f"a feed of {len(feed.items)} items{', paged (RFC 5005)' if feed.next else ''}"
         return Evidence({"feed_url": response.url}, 90, (said,)) if feed.items or feed.next else None
 
@@ -61,16 +61,15 @@ class Syndication(Connector):
         if response.status == 304:
             return Page((), checkpoint, True)
         if response.status >= 400:
-            kind = PeerUnavailable if response.status >= 500 else PeerRefused
-            raise kind(f"HTTP {response.status} from {response.url}")
+            raise response.failure()
         content, url = response.content(), response.url or str(self.feed_url)
-        feed = syndication.cut(content, url=url, charset=_charset(response))
+        feed = syndication.cut(content, url=url, charset=response.charset)
         entries = [Entry(item.identifier, item.raw, item.stamp, item.deleted) for item in feed.items]
         kept = self._kept(checkpoint, response)
         if feed.next is None:
             return Page(entries, kept, True, feed.context)
         seen = [*checkpoint.get("seen", ()), sha256(content).hexdigest()[:16]]
-        after = {**kept, "next": _absolute(url, feed.next), "seen": seen}
+        after = {**kept, "next": absolute(url, feed.next, "syndication.next"), "seen": seen}
         if seen[-1] in seen[:-1] or not feed.items:
             raise PeerViolation("page.loop", "a page of the feed came again, or was empty and named another one")
         if len(seen) >= self.max_pages:
@@ -90,21 +89,6 @@ class Syndication(Connector):
 
 
 def _announced(found: Sequence[tuple[str, str]], base: str) -> Evidence | None:
-    urls = [(_absolute(base, href), kind) for href, kind in found[:3]]
+    urls = [(absolute(base, href, "syndication.next"), kind) for href, kind in found[:3]]
     reasons = tuple(f"the page names a feed: {kind} at {url[:200]}" for url, kind in urls)
     return Evidence({"feed_url": urls[0][0]}, 70, reasons, tuple(url for url, _ in urls)) if urls else None
-
-
-def _charset(response: Response) -> str | None:
-    _, _, charset = response.headers.get("content-type", "").partition("charset=")
-    return charset.split(";")[0].strip() or None
-
-
-def _absolute(base: str, url: str) -> str:
-    try:
-        found = urljoin(base, url.strip())
-    except ValueError:
-        found = ""
-    if not found.startswith(("http://", "https://")) or len(found) > 4000:
-        raise PeerViolation("syndication.next", f"{url[:200]!r} is not the address of a page")
-    return found

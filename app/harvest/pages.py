@@ -27,7 +27,7 @@ from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
 from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page, Request
-from app.protocol.errors import PeerThrottled, PeerUnavailable
+from app.protocol.errors import AddressForbidden, PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
 from app.protocol.seen import Seen
 
@@ -144,14 +144,35 @@ def steps(run: Run, checkpoint: Checkpoint) -> Iterator[Step]:
 def pages(run: Run, connector: Connector, checkpoint: Checkpoint) -> Iterator[tuple[Page, Mapping[str, int]]]:
     """Pages and what they cost. Raises what fetching and reading raise, after the pages before it."""
     done, suspect = False, run.feed["deaths"] >= trial.SUSPECT
-    while not done:
-        fetched = _fetch(run, connector.request(checkpoint))
+    checkpoint, fetched = _opened(run, connector, checkpoint)
+    while True:
         with fetched.response.body:
             if suspect:
                 run.memory.poison |= trial.poisoned(run.source, connector, checkpoint, fetched.response)
             for page in connector.read(checkpoint, fetched.response):
                 yield page, _carried(run)
                 checkpoint, done, suspect = page.checkpoint, page.done, False
+        if done:
+            return
+        fetched = _fetch(run, connector.request(checkpoint))
+
+
+def _opened(run: Run, connector: Connector, checkpoint: Checkpoint) -> tuple[Checkpoint, Fetched]:
+    """The first answer of a run, and where it is read from.
+
+    An address to go on with, which the source gave and the guard refuses, is dropped and everything read anew. It is
+    stored with the page that named it: each later run would stand there. Where the feed's own address is refused too,
+    nothing has moved. Raises what `_fetch` raises.
+    """
+    asked = connector.request(checkpoint)
+    try:
+        return checkpoint, _fetch(run, asked)
+    except AddressForbidden:
+        anew = connector.fresh(checkpoint)
+        first = connector.request(anew)
+        if first.url == asked.url:
+            raise
+        return anew, _fetch(run, first)
 
 
 def _carried(run: Run) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from app.protocol import json
+from app.protocol.errors import PeerError, PeerRefused, PeerUnavailable
 from app.protocol.places import Place, in_json
 
 Checkpoint = Mapping[str, Any]
@@ -49,6 +50,17 @@ class Response:
         """The whole body; its size has been bounded by the hub."""
         self.body.seek(0)
         return self.body.read()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset that the answer declares, if any (RFC 9110 section 8.3.2)."""
+        _, _, found = self.headers.get("content-type", "").lower().partition("charset=")
+        return found.split(";")[0].strip().strip('"') or None
+
+    def failure(self, more: str = "") -> PeerError:
+        """What to raise of a status that brings no answer: PeerUnavailable (5xx), else PeerRefused."""
+        kind = PeerUnavailable if self.status >= 500 else PeerRefused
+        return kind(f"HTTP {self.status} from {self.url}{more}")
 
     @classmethod
     def of(cls, content: bytes, *, url: str = "", status: int = 200, **headers: str) -> "Response":

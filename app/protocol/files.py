@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 from app.protocol.connector import Checkpoint, Connector, Draft, Entry, Fault, Page, Request, Response
-from app.protocol.errors import PeerRefused, PeerUnavailable, PeerViolation
+from app.protocol.errors import PeerViolation
 
 _Item = TypeVar("_Item")
 PAGE: Final = 500
@@ -84,7 +84,8 @@ class FileFeed(Connector):
         if response.status == 304:
             yield Page((), checkpoint, True)
             return
-        refuse_status(response)
+        if response.status != 200:
+            raise response.failure()
         name = self._name(response.body)
         done = {"file": name, "etag": response.headers.get("etag"), "modified": response.headers.get("last-modified")}
         if checkpoint.get("file") == name:
@@ -93,7 +94,7 @@ class FileFeed(Connector):
         # A place counts only in the very bytes it was taken in.
         begun = checkpoint if checkpoint.get("reading") == name else {}
         seen, lost = begun.get("seen", 0), begun.get("lost", 0)
-        for cut in self.cut(response.body, begun.get("at", {}), charset(response)):
+        for cut in self.cut(response.body, begun.get("at", {}), response.charset):
             seen, lost = seen + len(cut.entries), lost + cut.lost
             if cut.at is not None:
                 after = {"reading": name, "at": dict(cut.at), "seen": seen, "lost": lost}
@@ -118,20 +119,6 @@ class FileFeed(Connector):
             block = body.read(BLOCK)
         body.seek(0)
         return f"file#{digest.hexdigest()[:24]}"
-
-
-def refuse_status(response: Response) -> None:
-    """Raises PeerUnavailable (5xx) or PeerRefused (anything else but 200)."""
-    if response.status >= 500:
-        raise PeerUnavailable(f"HTTP {response.status} from {response.url}")
-    if response.status != 200:
-        raise PeerRefused(f"HTTP {response.status} from {response.url}")
-
-
-def charset(response: Response) -> str | None:
-    """The charset that the answer declares, if any (RFC 9110 section 8.3.2)."""
-    _, _, found = response.headers.get("content-type", "").lower().partition("charset=")
-    return found.split(";")[0].strip().strip('"') or None
 
 
 def batched(entries: Sequence[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:

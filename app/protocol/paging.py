@@ -99,7 +99,7 @@ class ByNext(_Paging):
 
     def following(self, at: Any, count: int, read: Reader, response: Response) -> Any:
         found = _token(read(self.path), self.path)
-        return None if found is None else _absolute(response.url, found)
+        return None if found is None else absolute(response.url, found)
 
 
 class ByLink(_Paging):
@@ -113,7 +113,7 @@ class ByLink(_Paging):
     def following(self, at: Any, count: int, read: Reader, response: Response) -> Any:
         for target, parameters in _LINK.findall(response.headers.get("link", "")[:TOKEN_LIMIT]):
             if _REL.search(parameters):
-                return _absolute(response.url, target)
+                return absolute(response.url, target)
         return None
 
 
@@ -139,8 +139,8 @@ def _token(found: Any, path: str) -> str | None:
     return found
 
 
-def _absolute(base: str, target: str) -> str:
-    """The next page's address; the hub's guard judges its host. Raises PeerViolation `page.next`."""
+def absolute(base: str, target: str, rule: str = "page.next") -> str:
+    """The next page's address; the hub's guard judges its host. Raises PeerViolation with this rule."""
     try:
         found = urljoin(base, target.strip())
         parts = urlsplit(found)
@@ -148,5 +148,5 @@ def _absolute(base: str, target: str) -> str:
     except ValueError:
         found, usable = "", False
     if not usable or len(found) > 8192 or not found.isprintable():
-        raise PeerViolation("page.next", f"{target[:200]!r} is not the address of a page")
+        raise PeerViolation(rule, f"{target[:200]!r} is not the address of a page")
     return found

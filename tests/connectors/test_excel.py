@@ -244,6 +244,13 @@ def lying() -> bytes:
     return bytes(content)
 
 
+def bomb(method: int) -> bytes:
+    """A sheet of spaces that says truly how many they are, packed by a method."""
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    return package({**parts, SHEET: parts[SHEET] + b" " * (45 << 20)}, method)
+
+
 def ods_repeated(rows: int, columns: int) -> bytes:
     """One value that stands for a rectangle."""
     cell = f'<table:table-cell table:number-columns-repeated="{columns}" office:value-type="string"><text:p>x</text:p></table:table-cell>'
@@ -261,6 +268,9 @@ def ods_repeated(rows: int, columns: int) -> bytes:
         (package({f"{n}.xml": "x" for n in range(1001)}), "workbook.package"),
         (repacked(GOOD, lambda p: p.update({"xl/big.xml": b" " * (20 << 20)})), "workbook.bomb"),
         (lying(), "workbook.package"),
+        (bomb(zipfile.ZIP_DEFLATED), "workbook.bomb"),
+        (bomb(zipfile.ZIP_BZIP2), "workbook.package"),
+        (bomb(zipfile.ZIP_LZMA), "workbook.package"),
         (doubled(), "workbook.package"),
         (far("XFD1048576"), "workbook.too_large"),
         (far("A1048576"), "workbook.too_large"),

@@ -226,6 +226,8 @@ class World(RuleBasedStateMachine):
 
     def _heal(self) -> None:
         self._expire()
+        if not self.sources[0].live:
+            self.sources[0].put("r00")  # a listing without a record never empties a catalogue, and never should
         for _ in range(3):
             for which in (0, 1):
                 assert self._run(which)["error"] is None
@@ -310,8 +312,8 @@ class Wider(World):
         """A platform names a next page that lies inside."""
         self.change(0, keys)
         assert self._run(0, fault=_faulty("inward", 1))["error"]["kind"] == AddressForbidden.kind
-        # The page that named it is stored, and the feed would go on from there: an operator asks for a full run.
-        assert self._run(0, job="full")["error"] is None
+        # The page that named it is stored; the next run does not stand there, and begins anew.
+        assert self._run(0)["error"] is None
 
     @rule(keys=MANY)
     def end_early(self, keys: list[str]) -> None:

@@ -86,6 +86,11 @@ class Layout:
     def _width(self) -> int:
         return len(self.columns)
 
+    @cached_property
+    def _blank(self) -> Draft:
+        """A row of empty cells; a copy of it is filled faster than a dictionary grows."""
+        return dict.fromkeys(self.columns, "")
+
     def _fits(self, cells: Sequence[str]) -> bool:
         return len(cells) == self._width or (self.fill and len(cells) < self._width)
 
@@ -134,9 +139,9 @@ class Layout:
 
     def draft(self, cells: Sequence[str]) -> Draft:
         """The row as the mapping reads it: every column with its text, the missing ones empty."""
-        if len(cells) < self._width:
-            cells = [*cells, *[""] * (self._width - len(cells))]
-        return dict(zip(self.columns, cells, strict=False))
+        draft = self._blank.copy()
+        draft.update(zip(self.columns, cells, strict=False))
+        return draft
 
 
 def identifier(values: Sequence[str]) -> str:

@@ -21,7 +21,8 @@ COLUMNS: Final = 256
 ENTRIES: Final = 1_000
 RATIO: Final = 100
 RATIO_FROM: Final = 1 << 20
-BLOCK: Final = 1 << 18
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""ECMA-376 part 2 and ODF know no others; and of bzip2 and LZMA Python's reader inflates a block without a bound."""
 _ATTRIBUTES: Final = rb"""((?:[^>"']|"[^"]*"|'[^']*')*)"""
 _ROW_OR_CELL: Final = re.compile(
     rb"<(?:\w+:)?row(?=[\s>])" + _ATTRIBUTES + rb">|<(?:\w+:)?c(?=[\s>])" + _ATTRIBUTES + rb">"
@@ -35,22 +36,14 @@ _REPEATED: Final = re.compile(rb"""table:number-(?:rows|columns)-repeated\s*=\s*
 
 def opened(content: bytes, unpacked: int) -> BytesIO:
     """The package with only its counted parts. Raises PeerViolation: workbook.package, workbook.bomb, workbook.too_large."""
+    made = BytesIO()
     try:
-        with zipfile.ZipFile(BytesIO(content)) as package:
-            parts = dict(_parts(package, len(content), unpacked))
+        with zipfile.ZipFile(BytesIO(content)) as package, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as fresh:
+            for name, part in _parts(package, len(content), unpacked):
+                _check(name, part)
+                fresh.writestr(zipfile.ZipInfo(name), part)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise PeerViolation("workbook.package", f"the package cannot be opened: {str(error)[:200]}") from None
-    for name, part in parts.items():
-        if b"<!DOCTYPE" in part[:4096] or b"<!ENTITY" in part[:4096]:
-            raise PeerViolation("workbook.package", f"{name[:100]} declares a DOCTYPE")
-        if name.startswith("xl/worksheets/"):
-            _check_sheet(part)
-        elif name == "content.xml":
-            _check_spreadsheet(part)
-    made = BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as fresh:
-        for name, part in parts.items():
-            fresh.writestr(zipfile.ZipInfo(name), part)
     made.seek(0)
     return made
 
@@ -69,6 +62,8 @@ def _parts(package: zipfile.ZipFile, packed: int, unpacked: int) -> Iterator[tup
             continue
         if info.flag_bits & 1:
             raise PeerViolation("workbook.package", "the workbook is protected by a password")
+        if info.compress_type not in _METHODS:
+            raise PeerViolation("workbook.package", "a part is packed by another method than DEFLATE")
         part = _inflated(package, info, left, unpacked)
         left -= len(part)
         if unpacked - left > max(RATIO_FROM, RATIO * packed):
@@ -83,15 +78,23 @@ def _needed(name: str) -> bool:
 
 
 def _inflated(package: zipfile.ZipFile, info: zipfile.ZipInfo, left: int, unpacked: int) -> bytes:
-    """The part's bytes, counted as they come: what the archive says of their number is not believed."""
-    blocks: list[bytes] = []
+    """The part's bytes, counted as they come: one more than the archive says, or than is left, is never inflated."""
     with package.open(info) as part:
-        while block := part.read(BLOCK):
-            left -= len(block)
-            if left < 0:
-                raise PeerViolation("workbook.too_large", f"the workbook unpacks to more than {unpacked >> 20} MiB")
-            blocks.append(block)
-    return b"".join(blocks)
+        # The end is met only where one more byte is asked for, and only there the checksum is looked at.
+        found = part.read(min(left, max(info.file_size, 0)) + 1)
+    if len(found) > left:
+        raise PeerViolation("workbook.too_large", f"the workbook unpacks to more than {unpacked >> 20} MiB")
+    return found
+
+
+def _check(name: str, part: bytes) -> None:
+    """No entities, and no cell far out."""
+    if b"<!DOCTYPE" in part[:4096] or b"<!ENTITY" in part[:4096]:
+        raise PeerViolation("workbook.package", f"{name[:100]} declares a DOCTYPE")
+    if name.startswith("xl/worksheets/"):
+        _check_sheet(part)
+    elif name == "content.xml":
+        _check_spreadsheet(part)
 
 
 def _check_sheet(part: bytes) -> None:
@@ -107,15 +110,15 @@ def _check_sheet(part: bytes) -> None:
 
 @lru_cache(maxsize=256)
 def _outside(columns: int, rows: str) -> re.Pattern[bytes]:
-    """Finds a row or cell that does not say at once that it stands within so many columns and rows, these rounded up
-    to their first digit."""
+    """Finds a cell that does not say at once that it stands within so many columns and rows, these rounded up to their
+    first digit. Where each cell says so itself, what its row says of its number places nothing."""
     first, last = divmod(columns - 1, 26)
     letter = chr(65 + last)
     letters = f"[A-Z]|[A-{chr(63 + first)}][A-Z]|{chr(64 + first)}[A-{letter}]" if first > 1 else (
         f"[A-Z]|A[A-{letter}]" if first else f"[A-{letter}]"
     )  # fmt: skip
     number = f"[1-{rows[0]}]?[0-9]{{1,{len(rows) - 1}}}" if len(rows) > 1 else "[0-9]"
-    return re.compile(f'<(?:c(?! r="(?:{letters}){number}")|row(?! r="{number}"))[\\s>/]'.encode())
+    return re.compile(f'<c(?! r="(?:{letters}){number}")[\\s>/]'.encode())
 
 
 def _check_places(part: bytes) -> None:
