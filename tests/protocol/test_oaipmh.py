@@ -276,6 +276,7 @@ def test_a_bracket_that_stands_for_another_is_left_to_the_parser(broken: str) ->
     whole = raw.format(inside.format("<dc:title>a</dc:title>")).encode()
     assert oaipmh.elements(whole, context) == (("title",), ["a"])
     assert oaipmh.elements(raw.format(inside.format(broken)).encode(), context) is None
+    assert oaipmh.elements(whole + b"a", context) is None
 
 
 @given(

@@ -57,7 +57,7 @@ def elements(raw: bytes, context: bytes) -> Flat | None:
         return None
     parts = text.replace(">", "<").split("<")  # gap, tag, text, tag, gap ...; gaps mean nothing on either road
     layout = _layouts(context).layout(tuple(parts[1::2]))
-    if layout is None:
+    if layout is None or parts[0] or parts[-1]:
         return None
     return (layout.names, parts[layout.first : _END : 4]) if "&" not in text else _unescaped(layout, parts)
 
@@ -81,9 +81,8 @@ class _Layouts:
         if (known := self.known.get(tags)) is not None:
             return known
         found = self._judged(tags)
-        self.room -= sum(map(len, tags))
-        if found is not None and self.room > 0:
-            self.known[tags] = found
+        if found is not None and (left := self.room - sum(map(len, tags))) >= 0:
+            self.known[tags], self.room = found, left
         return found
 
     def _judged(self, tags: tuple[str, ...]) -> _Layout | None:
