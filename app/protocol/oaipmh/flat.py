@@ -32,7 +32,8 @@ _ATTRIBUTE: Final = re.compile(r"(?:([\w.-]*):)?([\w.-]+)=\"", re.ASCII)
 _CARRIED: Final = bytes(code for code in range(256) if (code >= 0x20 and code not in b"<>") or code in b"\t\n")
 _BRACKETS: Final = b"<>" * 4096
 _NAMES_LIMIT: Final = 1000
-_TAGS_LIMIT: Final = 1_000_000  # characters of all tags that are kept for one context
+_TAGS_LIMIT: Final = 2_000_000  # bytes, about, of all tags that are kept for one context
+_TAG: Final = 64  # what a text takes beside its characters
 _ALWAYS: Final = frozenset({"", "xml"})
 _NONE: Final = ("", "<")
 
@@ -81,7 +82,7 @@ class _Layouts:
         if (known := self.known.get(tags)) is not None:
             return known
         found = self._judged(tags)
-        if found is not None and (left := self.room - sum(map(len, tags))) >= 0:
+        if found is not None and (left := self.room - sum(map(len, tags)) - _TAG * len(tags)) >= 0:
             self.known[tags], self.room = found, left
         return found
 
