@@ -158,8 +158,8 @@ class OaiPmh(Connector):
             yield from self._together(entries, context)
             return
         for entry in entries:
-            pairs = oaipmh.elements(entry.raw, context)
-            yield flat(pairs) if pairs is not None else self._alone(entry, context)
+            found = oaipmh.elements(entry.raw, context)
+            yield flat(*found) if found is not None else self._alone(entry, context)
 
     def _together(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         try:

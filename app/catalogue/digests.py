@@ -6,7 +6,7 @@ A scope's row with the empty prefix is its root, so that two catalogues can be c
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, select
 
@@ -19,53 +19,42 @@ ALL_DEPTH: Final = 4
 FEED_DEPTH: Final = 2
 
 
-class Delta(NamedTuple):
-    """One element that joins (+1) or leaves (-1) the catalogue."""
-
-    element: bytes
-    sign: int
-    feed_id: int
-    platform: str
-
-
-Sums = dict[str, list[int]]
+Moved = dict[tuple[int, str, int], list[bytes]]
+"""Elements that join (+1) or leave (-1) the catalogue, by feed, platform and sign."""
+Sums = dict[str, tuple[int, int]]
 """By prefix: how many elements more or fewer, and their sum."""
 
 
-def change(connection: Connection, deltas: Iterable[Delta]) -> None:
+def change(connection: Connection, moved: Moved) -> None:
     """Adds and subtracts the elements in every scope that keeps a digest; one read and one write a page."""
-    together: dict[tuple[int, str, int], list[bytes]] = defaultdict(list)
-    for element, sign, feed_id, platform in deltas:
-        together[feed_id, platform, sign].append(element)
-    moved: dict[str, Sums] = defaultdict(dict)
-    for (feed_id, platform, sign), elements in together.items():
+    scopes: dict[str, Sums] = defaultdict(dict)
+    for (feed_id, platform, sign), elements in moved.items():
         numbers = [int.from_bytes(element, "big") * sign for element in elements]
         prefixes = [element[: ALL_DEPTH // 2].hex() for element in elements]
-        _add(moved["all"], prefixes, numbers, sign)
-        _add(moved[f"feed:{feed_id}"], [prefix[:FEED_DEPTH] for prefix in prefixes], numbers, sign)
-        for scope in ("all", f"feed:{feed_id}", f"platform:{platform}"):
-            sums = moved[scope].setdefault("", [0, 0])
-            sums[0] += sign * len(numbers)
-            sums[1] += sum(numbers)
-    _write(connection, moved)
+        of_feed = f"feed:{feed_id}"
+        _add(scopes["all"], prefixes, numbers, sign)
+        _add(scopes[of_feed], [prefix[:FEED_DEPTH] for prefix in prefixes], numbers, sign)
+        for scope in ("all", of_feed, f"platform:{platform}"):
+            by, number = scopes[scope].get("", (0, 0))
+            scopes[scope][""] = by + sign * len(numbers), number + sum(numbers)
+    _write(connection, scopes)
 
 
 def _add(sums: Sums, prefixes: Iterable[str], numbers: Iterable[int], sign: int) -> None:
     for prefix, number in zip(prefixes, numbers, strict=True):
-        if prefix in sums:
-            sums[prefix][0] += sign
-            sums[prefix][1] += number
+        if (found := sums.get(prefix)) is not None:
+            sums[prefix] = found[0] + sign, found[1] + number
         else:
-            sums[prefix] = [sign, number]
+            sums[prefix] = sign, number
 
 
-def _write(connection: Connection, moved: Mapping[str, Sums]) -> None:
-    rows = []
-    for scope in sorted(moved):  # one order for all writers: PostgreSQL locks rows as it meets them
-        sums, stored = moved[scope], _stored(connection, scope, list(moved[scope]))
+def _write(connection: Connection, scopes: Mapping[str, Sums]) -> None:
+    rows: list[tuple[str, str, int, bytes]] = []
+    nothing = 0, b""
+    for scope in sorted(scopes):  # one order for all writers: PostgreSQL locks rows as it meets them
+        sums, stored = scopes[scope], _stored(connection, scope, list(scopes[scope]))
         for prefix in sorted(sums):
-            n, total = stored.get(prefix, (0, b""))
-            by, number = sums[prefix]
+            (by, number), (n, total) = sums[prefix], stored.get(prefix, nothing)
             new = (int.from_bytes(total, "big") + number) % MODULUS
             rows.append((scope, prefix, n + by, new.to_bytes(32, "big")))
     load(connection, "digest_bucket", ("scope", "prefix", "n", "sum"), rows, ("scope", "prefix"))
@@ -86,6 +75,16 @@ def _buckets(dialect: str) -> Select[Any]:
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:
     """(count, root) of a scope's live records; one row by primary key."""
-    table = digest_bucket.c
-    row = connection.execute(select(table.n, table.sum).where(table.scope == scope, table.prefix == "")).first()
+    row = connection.execute(_ROOT, {"named": scope}).first()
     return (row.n, root(int.from_bytes(row.sum, "big"), row.n)) if row else (0, root(0, 0))
+
+
+def count(connection: Connection, scope: str) -> int:
+    """How many live records a scope has; one row by primary key."""
+    row = connection.execute(_ROOT, {"named": scope}).first()
+    return int(row.n) if row else 0
+
+
+_ROOT: Final = select(digest_bucket.c.n, digest_bucket.c.sum).where(
+    digest_bucket.c.scope == bindparam("named"), digest_bucket.c.prefix == ""
+)

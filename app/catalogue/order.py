@@ -127,7 +127,7 @@ def _place(connection: Connection, changes: list[Change]) -> None:
 
 def _account(connection: Connection, changes: list[Change]) -> None:
     """Digests, tallies and departures of a page's changes, in the same transaction."""
-    digests.change(connection, _deltas(changes))
+    digests.change(connection, _moved(changes))
     _tally(connection, changes)
     left = [
         {"subject": c.old.subject, "pk": c.old.pk, "seq": c.row["seq"]}
@@ -138,13 +138,16 @@ def _account(connection: Connection, changes: list[Change]) -> None:
         connection.execute(upsert(connection, departure, ("subject", "pk"), ("seq",)), left)
 
 
-def _deltas(changes: list[Change]) -> Iterable[digests.Delta]:
+def _moved(changes: list[Change]) -> digests.Moved:
+    moved: digests.Moved = {}
     for row, old, _ in changes:
         if old is not None and old.live:
-            yield digests.Delta(element(old.id, old.version, old.hash), -1, old.feed_id, old.platform)
+            made = element(old.id, old.version, old.hash)
+            moved.setdefault((old.feed_id, old.platform, -1), []).append(made)
         if row["live"]:
             made = element(row["id"], row["version"], row["hash"])
-            yield digests.Delta(made, 1, row["feed_id"], row["platform"])
+            moved.setdefault((row["feed_id"], row["platform"], 1), []).append(made)
+    return moved
 
 
 def _tally(connection: Connection, changes: list[Change]) -> None:

@@ -3,6 +3,7 @@
 Called inside the writer's transaction.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -61,6 +62,7 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
     stored: dict[str, Any] = known(connection, list(latest))
     changes: list[Change] = []
     touched: list[dict[str, Any]] = []
+    verdicts: list[str] = []
     for id, arrival in latest.items():
         old: Any = stored.get(id)
         verdict = judge(arrival, old, origin)
@@ -74,7 +76,9 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
             outcome.repeated.append(id)
         elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
             touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
-        setattr(outcome, verdict, getattr(outcome, verdict) + 1)
+        verdicts.append(verdict)
+    for verdict, number in Counter(verdicts).items():
+        setattr(outcome, verdict, getattr(outcome, verdict) + number)
     if touched:  # other bytes, same meaning: remembered, so that they need no parsing next time; no position
         statement = (
             update(record)

@@ -5,10 +5,24 @@ Each page's transaction begins with `hold`; a fence that moved on means that som
 
 import random
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, cast, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from app.access.principal import narrowed
 from app.db import insert_missing, now
@@ -85,19 +99,30 @@ def claim(connection: Connection, feed_id: int, owner: str, seconds: int, under:
 
 def hold(connection: Connection, lease: Lease, **values: Any) -> None:
     """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on or the platform is stopped."""
-    until = now(connection) + lease.seconds * 1_000_000
-    # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
-    mine = update(feed).where(
-        feed.c.id == lease.feed_id, feed.c.fence == lease.fence, feed.c.lease_owner == lease.owner, _stands(lease.under)
-    )
-    if connection.execute(mine.values(lease_until=until, **values)).rowcount != 1:
+    fields = {"lease_until": now(connection) + lease.seconds * 1_000_000, **values}
+    mine = {"mine": lease.feed_id, "under": lease.under, "now_fence": lease.fence, "holder": lease.owner}
+    if (
+        connection.execute(_held(tuple(fields)), mine | {f"new_{name}": to for name, to in fields.items()}).rowcount
+        != 1
+    ):
         raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker, or its platform may not be harvested")
 
 
-def _stands(state: str) -> ColumnElement[bool]:
+@lru_cache(maxsize=64)
+def _held(names: tuple[str, ...]) -> Update:
+    # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
+    mine = update(feed).where(
+        feed.c.id == bindparam("mine"), feed.c.fence == bindparam("now_fence"), feed.c.lease_owner == bindparam("holder"),
+        _stands(bindparam("under")),
+    )  # fmt: skip
+    return mine.values({name: bindparam(f"new_{name}") for name in names})
+
+
+def _stands(state: Any) -> ColumnElement[bool]:
     """The feed's platform is in this state: admitted (in trial or online) and not suspended, or retired."""
     found = select(platform.c.state).where(platform.c.code == feed.c.platform).correlate(feed).scalar_subquery()
-    return found == state
+    stands: ColumnElement[bool] = found == state
+    return stands
 
 
 def release(connection: Connection, lease: Lease, *, succeeded: bool, wait_s: float | None = None) -> None:

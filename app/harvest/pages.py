@@ -93,9 +93,11 @@ class Memory:
     met: Seen = field(default_factory=Seen)
     met_before: Seen = field(default_factory=Seen)
 
-    def again(self, ids: Iterable[str]) -> frozenset[str]:
+    def again(self, ids: Sequence[str]) -> frozenset[str]:
         """Those that came before in this run, or more than once here: the source's pages moved."""
-        found = frozenset(id for id in ids if not self.met.add(id) or id in self.met_before)
+        found = frozenset(self.met.add_all(ids))
+        if len(self.met_before):
+            found |= frozenset(id for id in ids if id in self.met_before)
         if len(self.met) > MET:
             self.met, self.met_before = Seen(), self.met
         return found

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from app.admission import service as admission
 from app.catalogue import digests, service
@@ -31,7 +31,7 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
     if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
-    again = run.memory.again(id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted)
+    again = run.memory.again([id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted])
     with run.engine.database.write() as connection:
         values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
         leases.hold(connection, run.lease, **values)
@@ -69,10 +69,13 @@ def _origin(connection: Connection, run: Run, step: Step, again: frozenset[str])
 
 def bounded(connection: Connection, platform: str, quota: int) -> None:
     """Raises QuotaFull when the platform now has more live records than it may; what was written is not stored then."""
-    own = select(feed.c.id).where(feed.c.platform == platform)
-    live = sum(digests.state(connection, f"feed:{number}")[0] for number in connection.execute(own).scalars())
+    own = connection.execute(_FEEDS, {"of": platform}).scalars().all()
+    live = sum(digests.count(connection, f"feed:{number}") for number in own)
     if live > quota:
         raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
+
+
+_FEEDS = select(feed.c.id).where(feed.c.platform == bindparam("of"))
 
 
 def _refused(connection: Connection, step: Step, batch: Batch, outcome: Outcome) -> Refused:

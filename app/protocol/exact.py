@@ -23,21 +23,26 @@ class Shape:
 
 def fits(content: dict[str, Any], shape: Shape) -> bool:
     """True when every field is known, of its exact type, not empty and not too long, and none is missing."""
-    for name in shape.required:
-        if name not in content:
+    return _objects([content], shape)
+
+
+# Loops, not `all`, and one call for a whole list: a generator and a call cost more than what they ask here.
+def _objects(values: list[Any], shape: Shape) -> bool:
+    required, texts = shape.required, shape.texts
+    for value in values:
+        if type(value) is not dict:
             return False
-    for name, value in content.items():
-        if type(value) is str:
-            if not _text(value, shape.texts.get(name, 0)):
+        for name in required:
+            if name not in value:
                 return False
-        elif not _fits_inside(name, value, shape):
-            return False
+        for name, inner in value.items():
+            if type(inner) is str:
+                # Nothing that the text rule refuses is printable.
+                if not 0 < len(inner) <= texts.get(name, 0) or not (inner.isprintable() or rule(inner) is None):
+                    return False
+            elif not _fits_inside(name, inner, shape):
+                return False
     return True
-
-
-def _text(value: str, limit: int) -> bool:
-    # Nothing that the text rule refuses is printable.
-    return 0 < len(value) <= limit and (value.isprintable() or rule(value) is None)
 
 
 def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
@@ -49,16 +54,10 @@ def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
     return type(value) is int and name in shape.numbers
 
 
-# Loops, not `all`: a generator costs more than what it asks here.
 def _texts(values: list[Any], limit: int) -> bool:
-    for value in values:  # noqa: SIM110
-        if type(value) is not str or not _text(value, limit):
+    for value in values:
+        if type(value) is not str or not 0 < len(value) <= limit:
             return False
-    return True
-
-
-def _objects(values: list[Any], shape: Shape) -> bool:
-    for value in values:  # noqa: SIM110
-        if type(value) is not dict or not fits(value, shape):
+        if not (value.isprintable() or rule(value) is None):
             return False
     return True

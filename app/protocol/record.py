@@ -123,18 +123,23 @@ def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> l
     flags: list[str] = []
     for name in TABLED:
         value = content.get(name)
-        if isinstance(value, str):
-            content[name] = _resolved(name, value, tables, flags)
-        elif isinstance(value, list):
-            content[name] = _unique([_resolved(name, term, tables, flags) for term in value])
+        if value is None:
+            continue
+        table = tables.get(name)
+        if isinstance(value, list):
+            content[name] = _unique([_resolved(name, term, table, flags) for term in value])
+        else:
+            content[name] = _resolved(name, value, table, flags)
     return flags
 
 
-def _resolved(name: str, term: Any, tables: Mapping[str, Mapping[str, str]], flags: list[str]) -> Any:
+def _resolved(name: str, term: Any, table: Mapping[str, str] | None, flags: list[str]) -> Any:
     if not isinstance(term, str):
         return term
-    table = tables.get(name)
-    code = vocab.resolve(name, term, table) if name != "languages" else (table or {}).get(term) or vocab.language(term)
+    if name != "languages":
+        code = vocab.resolve(name, term, table)
+    else:
+        code = (table and table.get(term)) or vocab.language(term)
     if code is not None:
         return code
     if (flag := f"unmapped:{name}") not in flags:

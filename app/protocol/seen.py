@@ -4,6 +4,7 @@ Two of ten million different identifiers share a mark once in 400,000 files; tha
 """
 
 from array import array
+from collections.abc import Iterable
 from typing import Final
 
 _SMALLEST: Final = 1 << 12
@@ -18,32 +19,39 @@ class Seen:
 
     def add(self, identifier: str) -> bool:
         """Whether it is new."""
-        mark = _mark(identifier)
+        return not self.add_all([identifier])
+
+    def add_all(self, identifiers: Iterable[str]) -> list[str]:
+        """Those of them that are not new."""
+        known: list[str] = []
         table = self._table
-        slot = _slot(table, mark)
-        if table[slot]:
-            return False
-        table[slot] = mark
-        self._count += 1
-        if self._count > _FULL * len(table):
-            self._grow()
-        return True
+        last = len(table) - 1
+        for identifier in identifiers:
+            mark = hash(identifier) or 1
+            slot = mark & last
+            while (found := table[slot]) and found != mark:
+                slot = (slot + 1) & last
+            if found:
+                known.append(identifier)
+                continue
+            table[slot] = mark
+            self._count += 1
+            if self._count > _FULL * len(table):
+                self._grow()
+                table, last = self._table, len(self._table) - 1
+        return known
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, identifier: str) -> bool:
-        return self._table[_slot(self._table, _mark(identifier))] != 0
+        return self._table[_slot(self._table, hash(identifier) or 1)] != 0
 
     def _grow(self) -> None:
         table = array("q", bytes(16 * len(self._table)))
         for mark in filter(None, self._table):
             table[_slot(table, mark)] = mark
         self._table = table
-
-
-def _mark(identifier: str) -> int:
-    return hash(identifier) or 1
 
 
 def _slot(table: "array[int]", mark: int) -> int:

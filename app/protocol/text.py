@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from opencc import OpenCC
@@ -111,22 +112,18 @@ def tokens_of(texts: Sequence[str]) -> list[str]:
     Subjects, grades, names and the words of a language come again and again; what is new is folded in one go.
     """
     global _known
-    known, new = _known, dict[str, str]()
+    known = _known
     split = [text.replace("\n", " ").split(" ") for text in texts]
-    for chunks in split:
-        for chunk in chunks:
-            if chunk not in known and chunk not in new:
-                new[chunk] = ""
-    for chunk, folded in zip(new, _folded(list(new)), strict=True):
-        new[chunk] = _tokens(folded)
-    made = [
-        " ".join([words for chunk in chunks if (words := known[chunk] if chunk in known else new[chunk])])
-        for chunks in split
-    ]
+    words = dict.fromkeys(chain.from_iterable(split), "")
+    new = [chunk for chunk in words if chunk not in known]
+    for chunk in words:
+        words[chunk] = known.get(chunk, "")
+    for chunk, folded in zip(new, _folded(new), strict=True):
+        words[chunk] = _tokens(folded)
     if len(known) + len(new) > KNOWN:
         _known = known = {}  # a new one: another thread may be reading the old one
-    known.update({chunk: words for chunk, words in new.items() if len(chunk) <= SHORT})
-    return made
+    known.update({chunk: words[chunk] for chunk in new if len(chunk) <= SHORT})
+    return [" ".join(filter(None, map(words.__getitem__, chunks))) for chunks in split]
 
 
 _known: dict[str, str] = {}

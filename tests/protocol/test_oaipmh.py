@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from lxml import etree
 from app.protocol import oaipmh, xml
 from app.protocol.errors import PeerViolation
 from app.protocol.formats import read_mods, read_nsdl_dc, read_oai_dc
+from app.protocol.formats.dublin_core import LISTED, TAKES, draft, mended, put, settled
 from app.protocol.oaipmh import reading
 from tests.conftest import SCHEMAS
 
@@ -263,7 +265,38 @@ def test_a_flat_record_means_the_same_as_a_parsed_one(elements: list[tuple[str, 
         return
     assert root is not None
     if flat is not None:
-        assert flat == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert list(zip(*flat, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+
+
+@pytest.mark.parametrize("broken", ["<dc:title>a>/dc:title>", "<dc:title>a>/dc:title<", "<dc:title>a > b</dc:title>"])
+def test_a_bracket_that_stands_for_another_is_left_to_the_parser(broken: str) -> None:
+    raw = "<record><header><identifier>a</identifier></header><metadata>{}</metadata></record>"
+    context = b'<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">'
+    inside = '<d:dc xmlns:d="urn:d" xmlns:dc="urn:dc">{}</d:dc>'
+    whole = raw.format(inside.format("<dc:title>a</dc:title>")).encode()
+    assert oaipmh.elements(whole, context) == (("title",), ["a"])
+    assert oaipmh.elements(raw.format(inside.format(broken)).encode(), context) is None
+    assert oaipmh.elements(whole + b"a", context) is None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*LISTED, *TAKES, "creator", "publisher", "relation", "isPartOf", "unknown"]),
+            st.sampled_from(
+                [" ", "语文", " a ", "三年级", "Grade 3", "https://a.test/1", "ISBN 978", "und", "a\rb", "x" * 300]
+            ),
+        ),
+        max_size=12,
+    )
+)
+def test_elements_gathered_at_once_make_the_draft_of_elements_put_one_by_one(elements: list[tuple[str, str]]) -> None:
+    one_by_one: dict[str, Any] = {}
+    for name, text in elements:
+        if text.strip():
+            put(one_by_one, name, mended(text.strip()))
+    gathered = draft(tuple(name for name, _ in elements), [text for _, text in elements])
+    assert gathered == settled(one_by_one)
 
 
 def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
@@ -271,6 +304,7 @@ def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
     flat = [oaipmh.elements(item.raw, page.context) for item in page.slices]
     parsed = oaipmh.metadata([item.raw for item in page.slices], page.context)
     assert len(flat) == 50
-    for pairs, root in zip(flat, parsed, strict=True):
+    for found, root in zip(flat, parsed, strict=True):
         assert root is not None
-        assert pairs == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert found is not None
+        assert list(zip(*found, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]

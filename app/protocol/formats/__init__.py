@@ -1,6 +1,6 @@
 """Metadata formats inside OAI-PMH, read into drafts of native records. What a source does not say stays unsaid."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from lxml import etree
@@ -40,8 +40,8 @@ def known_as(name: str, namespace: str) -> str | None:
     return name if name in READERS else _NAMESPACES.get(namespace.strip())
 
 
-# Formats whose records are lists of childless elements: read from (local name, text) without a tree.
-FLAT: Final[Mapping[str, Callable[[Iterable[tuple[str, str]]], Draft]]] = {"oai_dc": draft, "nsdl_dc": draft}
+# Formats whose records are lists of childless elements: read from local names and texts without a tree.
+FLAT: Final[Mapping[str, Callable[[tuple[str, ...], list[str]], Draft]]] = {"oai_dc": draft, "nsdl_dc": draft}
 
 __all__ = [
     "FLAT", "READERS", "RICHEST", "cut", "known_as", "read_ix", "read_lom", "read_marc21", "read_marcxml", "read_mods", "read_nsdl_dc", "read_oai_dc",

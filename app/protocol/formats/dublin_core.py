@@ -4,8 +4,9 @@ The reader walks the elements once and asks each for its tag and text only: it r
 """
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
@@ -29,17 +30,60 @@ _NO_LANGUAGE: Final = frozenset({"und", "zxx", "mis", "mul", "undefined", "undet
 
 def read_oai_dc(metadata: etree._Element) -> Draft:
     """A draft of a Dublin Core record; elements nobody mapped are passed over."""
-    return draft([(node.tag.rpartition("}")[2], words(node) if len(node) else node.text or "") for node in metadata])
+    names = tuple([node.tag.rpartition("}")[2] for node in metadata])
+    return draft(names, [words(node) if len(node) else node.text or "" for node in metadata])
 
 
-def draft(elements: Iterable[tuple[str, str]]) -> Draft:
-    """A draft of (local name, text) in the order of the record; the namespaces do not count."""
+def draft(names: tuple[str, ...], texts: list[str]) -> Draft:
+    """A draft of elements by their local names, in the order of the record; the namespaces do not count.
+
+    The same as to `put` one after the other, but what only makes lists is gathered at once: where the texts of a list
+    stand is known for all records with these elements.
+    """
+    texts = [text.strip() for text in texts]
+    if "" in texts:
+        names = tuple([name for name, text in zip(names, texts, strict=True) if text])
+        texts = [text for text in texts if text]
+    if not "".join(texts).isprintable():
+        texts = [mended(text) for text in texts]
+    plan = _plan(names)
     made: dict[str, Any] = {}
-    for name, text in elements:
-        text = text.strip()
-        if text:
-            put(made, name, text if text.isprintable() else mended(text))
+    for field, limit, places in plan.lists:
+        made[field] = [texts[place][:limit] for place in places]
+    if plan.persons:
+        made["contributors"] = [{"role": role, "name": texts[place][:1000]} for role, place in plan.persons]
+    if plan.relations:
+        made["relations"] = [{"type": kind, "target": texts[place][:4000]} for kind, place in plan.relations]
+    for take, place in plan.takes:
+        take(made, texts[place])
     return settled(made)
+
+
+class _Plan(NamedTuple):
+    """Where the elements of a record go: lists with their longest text, persons by role, relations, all others."""
+
+    lists: list[tuple[str, int, list[int]]]
+    persons: list[tuple[str, int]]
+    relations: list[tuple[str, int]]
+    takes: list[tuple[Take, int]]
+
+
+@lru_cache(maxsize=4096)
+def _plan(names: tuple[str, ...]) -> _Plan:
+    plan, lists, met = _Plan([], [], [], []), dict[tuple[str, int], list[int]](), set[str]()
+    for place, name in enumerate(names):
+        further = name in met
+        met.add(name)
+        if name in LISTED or (further and name == "title"):
+            lists.setdefault(LISTED["alternative" if name == "title" else name], []).append(place)
+        elif name in PERSONS:
+            plan.persons.append((name, place))
+        elif name in RELATIONS or (further and name == "conformsTo"):
+            plan.relations.append((name, place))
+        elif name in TAKES:
+            plan.takes.append((TAKES[name], place))
+    plan.lists.extend((field, limit, places) for (field, limit), places in lists.items())
+    return plan
 
 
 def put(draft: dict[str, Any], name: str, text: str) -> None:

@@ -4,88 +4,125 @@ A record is flat when its bytes are `<record>`, a plain header, `<metadata>` and
 childless elements and attributes with declared prefixes. Anything else (comments, CDATA, carriage
 returns, other references than XML's own, a bare `>`, an `<about>`) answers None and is left to the parser, so
 that a record means the same on both roads: a property test holds them together.
+
+Records of one source are built alike: what a row of tags means is judged once, and looked up whole afterwards.
 """
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.protocol import xml
 from app.protocol.errors import PeerViolation
 
-Pairs = list[tuple[str, str]]
+Flat = tuple[tuple[str, ...], list[str]]
+"""The local names of a record's elements, and their texts, in the order of the record."""
 
-_HEAD: Final = re.compile(
-    r"<record>\s*<header>(?:\s*<(identifier|datestamp|setSpec)>[^<]*</\1>)*\s*</header>\s*<metadata>\s*"
-    r"(<([A-Za-z_][\w.:-]*)(?:\s[^<>]*)?>)",
-    re.ASCII,
-)
-_TAIL: Final = re.compile(r"\s*</metadata>\s*</record>", re.ASCII)
+_HEADER: Final = frozenset({"identifier", "datestamp", "setSpec"})
+_FIRST: Final = 2  # tags: record, header
+_LAST: Final = ("/metadata", "/record")
+_END: Final = -6  # the parts behind the last element: a gap and a tag for each of three end tags, and what follows
+_CONTAINER: Final = re.compile(r"([A-Za-z_][\w.:-]*)(?:\s.*)?", re.ASCII | re.DOTALL)
 _START: Final = re.compile(
     r"(([A-Za-z_][\w.-]*):([A-Za-z_][\w.-]*))((?:\s+(?:[A-Za-z_][\w.-]*:)?[A-Za-z_][\w.-]*=\"[^\"<>&]*\")*)", re.ASCII
 )
 _ATTRIBUTE: Final = re.compile(r"(?:([\w.-]*):)?([\w.-]+)=\"", re.ASCII)
-# Bytes of what XML 1.0 can carry (2.2), without the carriage return that a parser turns into a line feed (2.11).
-_CARRIED: Final = bytes(code for code in range(256) if code >= 0x20 or code in b"\t\n")
+# Bytes of what XML 1.0 can carry (2.2) beside brackets, without the carriage return that a parser turns into a line
+# feed (2.11): without them a record is its brackets alone, and each must be closed before the next opens.
+_CARRIED: Final = bytes(code for code in range(256) if (code >= 0x20 and code not in b"<>") or code in b"\t\n")
+_BRACKETS: Final = b"<>" * 4096
 _NAMES_LIMIT: Final = 1000
-_BODIES_LIMIT: Final = 100
-_BODY_LIMIT: Final = 10_000  # characters of all its tags
+_TAGS_LIMIT: Final = 2_000_000  # bytes, about, of all tags that are kept for one context
+_TAG: Final = 64  # what a text takes beside its characters
 _ALWAYS: Final = frozenset({"", "xml"})
 _NONE: Final = ("", "<")
 
 
-def elements(raw: bytes, context: bytes) -> Pairs | None:
-    """(local name, text) of each element of a flat record in order; None when only a parser can say."""
-    if raw.translate(None, _CARRIED):
+class _Layout(NamedTuple):
+    """Which of a record's parts, cut at every bracket, is the first element's text, and what the elements are called."""
+
+    first: int
+    names: tuple[str, ...]
+
+
+def elements(raw: bytes, context: bytes) -> Flat | None:
+    """The elements of a flat record in order; None when only a parser can say."""
+    brackets = raw.translate(None, _CARRIED)
+    if not _BRACKETS.startswith(brackets) or len(brackets) % 2:
         return None
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         return None
-    head = None if "\ufffe" in text or "\uffff" in text else _HEAD.match(text)
-    end = text.rfind(f"</{head[3]}>") if head else -1
-    if head is None or end < head.end() or not _TAIL.fullmatch(text, end + len(head[3]) + 3):
+    if "\ufffe" in text or "\uffff" in text:
         return None
-    pairs = _pairs(text[head.end() : end], _names(head[2], context))
-    return _unescaped(pairs) if pairs and "&" in text else pairs
-
-
-def _pairs(body: str, names: "_Names | None") -> Pairs | None:
-    """Cut at every bracket, a flat body is gap, start, text, end, gap, start, ...; gaps mean nothing on either road."""
-    parts = body.replace(">", "<").split("<")
-    if names is None or len(parts) % 4 != 1:
+    parts = text.replace(">", "<").split("<")  # gap, tag, text, tag, gap ...; gaps mean nothing on either road
+    layout = _layouts(context).layout(tuple(parts[1::2]))
+    if layout is None or parts[0] or parts[-1]:
         return None
-    listed = names.listed(parts[1::2])
-    return list(zip(listed, parts[2::4], strict=True)) if listed is not None else None
+    return (layout.names, parts[layout.first : _END : 4]) if "&" not in text else _unescaped(layout, parts)
 
 
-def _unescaped(pairs: Pairs) -> Pairs | None:
-    made = [(name, xml.unescape(value)) for name, value in pairs]
-    whole = [(name, value) for name, value in made if value is not None]
-    return whole if len(whole) == len(made) else None
+def _unescaped(layout: _Layout, parts: list[str]) -> Flat | None:
+    if any(xml.unescape(part) is None for part in parts[::2]):
+        return None
+    return layout.names, [xml.unescape(part) or "" for part in parts[layout.first : _END : 4]]
+
+
+class _Layouts:
+    """What rows of tags mean under one context."""
+
+    def __init__(self, context: bytes) -> None:
+        self.context: Final = context
+        self.known: Final[dict[tuple[str, ...], _Layout]] = {}
+        self.room = _TAGS_LIMIT
+
+    def layout(self, tags: tuple[str, ...]) -> _Layout | None:
+        """Where the elements of a record with these tags are; None when only a parser can say."""
+        if (known := self.known.get(tags)) is not None:
+            return known
+        found = self._judged(tags)
+        if found is not None and (left := self.room - sum(map(len, tags)) - _TAG * len(tags)) >= 0:
+            self.known[tags], self.room = found, left
+        return found
+
+    def _judged(self, tags: tuple[str, ...]) -> _Layout | None:
+        at = _container_at(tags)
+        opening = _CONTAINER.fullmatch(tags[at]) if at else None
+        if opening is None or tags[-3:] != (f"/{opening[1]}", *_LAST):
+            return None
+        names = _names(tags[at], self.context)
+        listed = names.listed(tags[at + 1 : -3]) if names is not None else None
+        # The tag at place n stands between parts 2n and 2n + 2.
+        return _Layout(2 * at + 4, listed) if listed is not None else None
+
+
+def _container_at(tags: tuple[str, ...]) -> int:
+    """The place of the tag behind a plain header and `<metadata>`; 0 where that is not how the record begins."""
+    if tags[:_FIRST] != ("record", "header"):
+        return 0
+    at = _FIRST
+    while at + 1 < len(tags) and tags[at] in _HEADER and tags[at + 1] == f"/{tags[at]}":
+        at += 2
+    return at + 2 if tags[at : at + 2] == ("/header", "metadata") and at + 2 < len(tags) else 0
+
+
+@lru_cache(maxsize=64)
+def _layouts(context: bytes) -> _Layouts:
+    return _Layouts(context)
 
 
 class _Names:
-    """The local names behind the tags of a body. Records of one source are built alike: what was judged is kept."""
+    """The local names behind the tags inside one container."""
 
     def __init__(self, prefixes: frozenset[str]) -> None:
         self.prefixes: Final = prefixes
         self.starts: Final[dict[str, tuple[str, str]]] = {}
-        self.bodies: Final[dict[tuple[str, ...], list[str]]] = {}
 
-    def listed(self, tags: list[str]) -> list[str] | None:
+    def listed(self, tags: tuple[str, ...]) -> tuple[str, ...] | None:
         """The local name of each start tag of `start, end, start, end ...`; None when only a parser can say."""
-        body = tuple(tags)
-        known = self.bodies.get(body)
-        if known is not None:
-            return known
         found = [self._start(tag) for tag in tags[::2]]
-        if [end for _, end in found] != tags[1::2]:
-            return None
-        names = [name for name, _ in found]
-        if len(self.bodies) < _BODIES_LIMIT and sum(map(len, tags)) < _BODY_LIMIT:
-            self.bodies[body] = names
-        return names
+        return tuple([name for name, _ in found]) if tuple([end for _, end in found]) == tags[1::2] else None
 
     def _start(self, tag: str) -> tuple[str, str]:
         """(local name, end tag) of a start tag whose prefixes are declared; the end tag of any other fits nothing."""
@@ -108,7 +145,7 @@ def _names(opening: str, context: bytes) -> _Names | None:
     holder = context or b"<records>"
     closing = b"</" + holder[1:].split(b">")[0].split()[0] + b">"
     try:
-        root = xml.document(holder + opening[:-1].encode() + b"/>" + closing, expect="start tag")
+        root = xml.document(holder + b"<" + opening.encode() + b"/>" + closing, expect="start tag")
     except PeerViolation:
         return None
     return _Names(frozenset(prefix for prefix in root[0].nsmap if prefix)) if len(root) == 1 else None
