@@ -1,7 +1,6 @@
 """docs/examples/enrol.sh: a vendor's whole way, with curl alone, against a real hub in a process of its own."""
 
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from shutil import which
 import httpx
 import pytest
 
+from tests.ports import free
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs" / "examples" / "enrol.sh"
 ALTERED = 20
@@ -27,12 +28,6 @@ class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def _alter(folder: Path) -> None:
     """What an intruder with the database in hand does: the triggers go first, then one row."""
     with sqlite3.connect(folder / "hutong.db") as base:
@@ -43,7 +38,7 @@ def _alter(folder: Path) -> None:
 
 @pytest.mark.skipif(which("curl") is None or not BASH, reason="the script needs bash and curl")
 def test_the_script_brings_a_vendor_in_and_names_the_row_that_was_altered(tmp_path: Path) -> None:
-    port, web = _free(), tmp_path / "web"
+    port, web = free(), tmp_path / "web"
     web.mkdir()
     environment = os.environ | {
         "HUTONG_DATA_DIR": str(tmp_path), "HUTONG_FETCH_ALLOW": "127.0.0.0/8",

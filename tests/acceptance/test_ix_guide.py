@@ -19,6 +19,7 @@ import pytest
 from app.protocol.canonical import canonical, content_hash, element, root
 from tests.commands import hutong
 from tests.peers.contract import faults
+from tests.ports import free
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "ix.md").read_text()
@@ -70,9 +71,7 @@ def _again(folder: Path) -> dict[str, Any]:
 @pytest.fixture
 def port() -> int:
     """A free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free()
 
 
 def test_the_guide_leads_from_nothing_to_a_harvested_feed(tmp_path: Path, port: int) -> None:

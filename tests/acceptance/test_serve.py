@@ -25,6 +25,7 @@ from app.harvest.runs import runs
 from app.harvest.worker import Worker
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
+from tests.ports import free
 
 RECORDS = 2000
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,9 +75,7 @@ def _ended(process: "subprocess.Popen[bytes]") -> int:
 @pytest.fixture
 def port() -> int:
     """A free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free()
 
 
 def test_several_processes_serve_and_harvest_and_hand_their_runs_over_when_they_end(

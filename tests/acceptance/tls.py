@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free
+
 PATIENCE_S = 120
 
 
@@ -57,7 +59,7 @@ def serving(folder: Path, ours: Authority, *more: str) -> Iterator[str]:
     """`hutong serve` over TLS that asks its clients for a certificate of `ours`; its address."""
     cert, key = ours.issue("hub")
     environment = {**os.environ, "HUTONG_DATA_DIR": str(folder), "HUTONG_HARVEST": "false"}
-    port = _port()
+    port = free()
     options = ["--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ours.file), "--port", str(port)]
     with subprocess.Popen([sys.executable, "-m", "app.cli", "serve", *options, *more], env=environment) as process:
         until = time.monotonic() + PATIENCE_S
@@ -68,12 +70,6 @@ def serving(folder: Path, ours: Authority, *more: str) -> Iterator[str]:
             time.sleep(0.1)
         yield f"https://127.0.0.1:{port}"
         process.terminate()
-
-
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def context(trusted: Authority, files: tuple[Path, Path] | None = None) -> ssl.SSLContext:

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -38,13 +37,6 @@ def stop(pid: int) -> None:
     """Stops a process, whatever it is doing."""
     os.kill(pid, signal.SIGSTOP)
     until(lambda: stopped(pid), 5)
-
-
-def free_port() -> int:
-    """A free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from app.demo.faces import face
 from app.disk import BALLAST, BALLAST_BYTES
 from app.harvest import runs
 from app.settings import Settings
-from tests.faults.processes import ROOT, answers, free_port, hutong, log_of, until
+from tests.faults.processes import ROOT, answers, hutong, log_of, until
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
+from tests.ports import free
 
 RECORDS = 2000
 
@@ -62,7 +63,7 @@ def _fill(folder: Path, leave: int) -> Path:
 @pytest.mark.parametrize("small", [40], indirect=True)
 def test_a_disk_that_fills_up_stops_writing_alone_and_the_harvest_goes_on_when_there_is_room(small: Path) -> None:
     database, key = _init(small)
-    hub, port = Hub(database), free_port()
+    hub, port = Hub(database), free()
     url, good = f"http://127.0.0.1:{port}", face(DemoPlatform("P-440000-01", "广东省平台", "oai-pmh", None, RECORDS))
     filler: list[Path] = []
 
@@ -123,7 +124,7 @@ def _status(database: Database, feed: int) -> Any:
 @pytest.mark.parametrize("small", [400], indirect=True)
 def test_below_the_reserve_nothing_is_taken_in_and_everybody_is_told(small: Path) -> None:
     database, key = _init(small)
-    hub, port, bearer = Hub(database), free_port(), {"Authorization": f"Bearer {key}"}
+    hub, port, bearer = Hub(database), free(), {"Authorization": f"Bearer {key}"}
     url = f"http://127.0.0.1:{port}"
     server = ReplayServer(face(DemoPlatform("P-440000-01", "广东省平台", "oai-pmh", None, 400)))
     settings = {"DISK_RESERVE": "100,5%", "ALERT_EVERY_S": "0.3"}

@@ -14,9 +14,10 @@ from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
 from app.harvest import runs
 from tests.faults.clusters import Cluster, cluster
-from tests.faults.processes import answers, free_port, hutong, log_of, until
+from tests.faults.processes import answers, hutong, log_of, until
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
+from tests.ports import free
 
 RECORDS, FEEDS, RESTARTS = 1200, 2, 10
 
@@ -61,7 +62,7 @@ def _cut(server: Cluster, hub: Hub) -> None:
 
 def test_ten_cuts_of_the_database_lose_and_double_nothing_and_answer_503(tmp_path: Path) -> None:
     good, gate = face(DemoPlatform("P-440000-01", "广东省平台", "oai-pmh", None, RECORDS)), threading.Semaphore(0)
-    port = free_port()
+    port = free()
 
     def paced(path: str) -> Answer:
         # As many pages as the cuts let through, so that every cut meets runs in progress.

@@ -1,6 +1,5 @@
 """Real receivers on loopback: an HTTP server that keeps what is posted, and an SMTP server that keeps letters."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any, NamedTuple
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.ports import free
 
 
 class Posted(NamedTuple):
@@ -57,13 +58,6 @@ class Receiver:
         self._server.server_close()
 
 
-def _free_port() -> int:
-    """The controller connects to the number it was given, so 0 will not do."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Postbox:
     """An SMTP server; with a password it takes letters only from who knows it. `refuses` are recipients it does not."""
 
@@ -73,7 +67,7 @@ class Postbox:
         self.refuses = refuses
         self._password = password
         self._controller = Controller(
-            self, hostname="127.0.0.1", port=_free_port(), auth_required=bool(password), auth_require_tls=False,
+            self, hostname="127.0.0.1", port=free(), auth_required=bool(password), auth_require_tls=False,
             authenticator=self._known if password else None,
         )  # fmt: skip
 
