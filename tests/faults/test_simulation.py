@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -36,6 +36,7 @@ from app.harvest.loop import Engine, harvest
 from app.harvest.prepare import Batch
 from app.harvest.store import store
 from app.harvest.tables import removal
+from app.platforms import queries as queries_of_platforms
 from app.protocol.connector import Request
 from app.protocol.errors import AddressForbidden, LeaseLost, PeerUnavailable
 from app.publish import oai
@@ -478,6 +479,18 @@ def _moves_its_window(run: Any, job: str) -> None:
         raise
 
 
+@pytest.fixture
+def _statements_anew() -> Iterator[None]:
+    """Statements that were made for somebody's rows hold what the criterion said then."""
+    made = (queries_of_platforms._codes, feeds._numbers)
+    for statements in made:
+        statements.cache_clear()
+    yield
+    for statements in made:
+        statements.cache_clear()
+
+
+@pytest.mark.usefixtures("_statements_anew")
 @pytest.mark.parametrize("mutant", list(MUTANTS))
 def test_an_engine_that_is_wrong_on_purpose_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTANTS[mutant](monkeypatch)

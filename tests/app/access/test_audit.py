@@ -284,6 +284,7 @@ def _everything(hub: Desk) -> None:
     route = staff.post("/api/v1/alert-routes", json=desk).json()["id"]
     staff.post(f"/api/v1/alert-routes/{route}/pause")
     staff.delete(f"/api/v1/alert-routes/{route}")
+    staff.put(f"/api/v1/feeds/{feed}/brakes", json={"delete_brake": "200,20%", "reason": "test"})
     staff.put(f"/api/v1/feeds/{feed}/objective", json={"within_s": 3600})
     staff.delete(f"/api/v1/feeds/{feed}/objective")
     with hub.database.write() as connection:

@@ -1,6 +1,7 @@
 """Quotas: a tenant is one tenant whatever it spreads over; addresses are believed from listed proxies only."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -200,4 +201,6 @@ def test_more_requests_at_once_than_connections_are_all_answered(database: Datab
                 answers = await asyncio.gather(*(client.get("/api/v1/feeds") for _ in range(300)))
             return [answer.status_code for answer in answers]
 
-        assert asyncio.run(all_at_once()) == [200] * 300
+        # In a thread: a browser of another test may have a loop that runs in this one.
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lambda: asyncio.run(all_at_once())).result() == [200] * 300
