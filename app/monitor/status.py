@@ -4,7 +4,7 @@ The work is one read (feeds with their platforms and latest runs) and one pure f
 one short moment (benchmarks/wall.py).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -151,6 +151,16 @@ def group(key: str, members: Iterable[Standing]) -> Group:
     lags = [one.lag_s for one in every if one.state is not State.PAUSED and one.lag_s is not None]
     states = [one.state for one in every]
     return Group(key, worst(states), counted(states), len(every), max(lags, default=None))
+
+
+def together(key: str, groups: Iterable[Group]) -> Group:
+    """Groups as one, without looking at their members again."""
+    every, counts = list(groups), Counter[State]()
+    for one in every:
+        counts.update(one.states)
+    lags = [one.lag_s for one in every if one.lag_s is not None]
+    states = {word: counts[word] for word in sorted(counts, key=SEVERITY.__getitem__)}
+    return Group(key, worst(counts), states, sum(one.feeds for one in every), max(lags, default=None))
 
 
 def grouped(found: Iterable[Standing], by: str) -> list[Group]:

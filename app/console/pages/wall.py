@@ -1,6 +1,7 @@
 """The wall: tiles, figures, what needs a person, roll-ups."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -32,24 +33,22 @@ def wall(connection: Connection, sort: str) -> dict[str, Any]:
     found = status.standings(connection)
     cases = [one for one in found if one.state in NEEDS_A_PERSON]
     others = [one for one in found if one.level != "P"]
-    oldest = max((one for one in found if _counts(one)), key=lambda one: one.lag_s or 0, default=None)
+    active = [one for one in found if one.lag_s is not None and one.state is not State.PAUSED]
+    oldest = max(active, key=attrgetter("lag_s"), default=None)
+    levels = sorted(status.grouped(found, "level"), key=lambda g: "NPCDSE".index(g.key))
     return {
         "tiles": _sorted(_tiles(connection, found), sort),
         "figures": figures.numbers(connection),
         "cases": cases[:CASES],
         "more": max(0, len(cases) - CASES),
         "oldest": oldest,
-        "levels": sorted(status.grouped(found, "level"), key=lambda g: "NPCDSE".index(g.key)),
+        "levels": levels,
         "provinces": [g for g in status.grouped(others, "province") if g.feeds > 1][:WORST],
         "vendors": _vendors([one for one in found if one.level == "E"]),
-        "all": status.group("all", found),
+        "all": status.together("all", levels),
         "feeds": len(found),
         "sort": sort,
     }
-
-
-def _counts(one: Standing) -> bool:
-    return one.state is not State.PAUSED and one.lag_s is not None
 
 
 def _vendors(found: Sequence[Standing]) -> list[tuple[str, Group]]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.monitor import status
 from app.monitor.days import Outcome, outcome
 from app.monitor.states import FAILING_AFTER, LATE_AFTER, PATIENCE, SEVERITY, Observation, State, counted, state, worst
 
@@ -81,3 +82,15 @@ def test_the_worst_member_speaks_for_a_group() -> None:
 )  # fmt: skip
 def test_a_day_has_one_word(runs: int, failed: int, held: int, rejected: int, word: Outcome) -> None:
     assert outcome(runs, failed, held, rejected) is word
+
+
+def _standing(word: State, lag_s: int | None, level: str) -> status.Standing:
+    empty = dict.fromkeys(status.Standing._fields)
+    return status.Standing(**{**empty, "state": word, "lag_s": lag_s, "level": level})  # type: ignore[arg-type]
+
+
+@given(st.lists(st.builds(_standing, st.sampled_from(State), st.none() | st.integers(0, 9**9), st.sampled_from("PCE"))))
+def test_groups_together_are_their_members_together(members: list[status.Standing]) -> None:
+    together = status.together("all", status.grouped(members, "level"))
+    assert together == status.group("all", members)
+    assert list(together.states) == list(status.group("all", members).states)
