@@ -142,7 +142,7 @@ def test_the_wall_changes_while_it_is_looked_at(browser: Any, tmp_path: Path) ->
         page.wait_for_timeout(1500)
         with hub.database.write() as connection:
             feeds.transition(connection, 1, "paused")
-        page.locator(".tile.off").nth(1).wait_for(timeout=15_000)
+        page.locator(".tile.off").nth(1).wait_for(timeout=60_000)
         context.close()
 
 
