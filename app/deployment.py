@@ -9,8 +9,8 @@ from app.admission.policy import level_of
 from app.db import Database
 from app.disk import Disk
 from app.harvest.beside import Parsers
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
 from app.settings import Settings
 

@@ -25,8 +25,8 @@ from app.demo.catalogue import records
 from app.demo.federation import platforms as demo_platforms
 from app.feeds import service as feeds
 from app.harvest.discovery import configured
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.worker import harvest_now
 from app.platforms import service as platforms
 from app.protocol import vocab

@@ -14,8 +14,8 @@ from app import schema
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest.discovery import configured
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.worker import harvest_now
 from app.platforms import service as platforms
 from app.protocol.connector import Fault

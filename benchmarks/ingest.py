@@ -22,8 +22,8 @@ from app import schema
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest.beside import Parsers
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.pages import Engine
 from app.harvest.worker import harvest_now
 from app.platforms import service as platforms
 from app.protocol import text

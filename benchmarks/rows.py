@@ -19,8 +19,8 @@ from app import schema
 from app.access import wall
 from app.db import Database, metadata
 from app.feeds import service as feeds
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.pages import Engine
 from app.platforms import service as platforms
 from benchmarks.databases import postgres
 from benchmarks.ingest import harvest, repository

@@ -11,8 +11,8 @@ from app.catalogue.tables import coverage as coverage_table
 from app.catalogue.tables import record
 from app.db import Database
 from app.feeds import service as feeds
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.tables import COUNTS, run
 from app.harvest.worker import Worker, harvest_now
 from app.platforms import service as platforms

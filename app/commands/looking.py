@@ -15,7 +15,7 @@ from app.deployment import engine
 from app.harvest import assess, local, look
 from app.harvest import probe as probing
 from app.harvest.discovery import kinds
-from app.harvest.loop import Engine
+from app.harvest.engine import Engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest

@@ -13,7 +13,7 @@ from app.console.pages import feed_actions, held, mapping, platform_actions, ram
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import quarantine, runs, undo
-from app.harvest.loop import Engine
+from app.harvest.engine import Engine
 from app.web import Tx, database
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -19,7 +19,7 @@ from app.feeds.leases import LEFT, Lease
 from app.feeds.tables import feed as feed_table
 from app.harvest import batches, decisions, runs
 from app.harvest.discovery import kinds
-from app.harvest.pages import Engine
+from app.harvest.engine import Engine
 from app.harvest.tables import run
 from app.platforms.tables import platform
 from app.protocol.words import Job, RunStatus

@@ -12,9 +12,9 @@ from app.access import secrets
 from app.feeds import service as feeds
 from app.harvest.assess import Verdict, assessed, coverage, grouped, score
 from app.harvest.discovery import configured, unmasked
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetched, Fetcher
 from app.harvest.files import stored
-from app.harvest.pages import Engine
 from app.harvest.prepare import Source
 from app.protocol.connector import Connector, Entry, Fault, Request
 from app.protocol.files import UPLOADED

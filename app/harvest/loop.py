@@ -15,15 +15,14 @@ from app.feeds.leases import Lease
 from app.feeds.service import owner
 from app.harvest import brake, freshness, host_brake, quarantine, ramping, runs
 from app.harvest.discovery import unmasked
-from app.harvest.pages import Engine, Memory, Run, ahead, steps
+from app.harvest.engine import Engine
+from app.harvest.pages import Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
 from app.harvest.store import store
 from app.protocol.connector import Checkpoint, Connector
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, Unavailable
 from app.protocol.words import Job
-
-__all__ = ["Engine", "harvest"]
 
 
 def harvest(

@@ -9,23 +9,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from app import heap
-from app.access.keyring import Keyring
-from app.access.quotas import STANDARD, Quotas
 from app.admission import service as admission
 from app.catalogue import service
-from app.db import Database
-from app.disk import Disk
 from app.feeds import leases
-from app.feeds.brakes import Limit
 from app.feeds.leases import Lease
 from app.harvest import trial
-from app.harvest.fetch import Fetched, Fetcher
+from app.harvest.engine import Engine
+from app.harvest.fetch import Fetched
 from app.harvest.files import stored
-from app.harvest.prepare import Batch, Source, identity, prepared, source_hash, source_key
+from app.harvest.prepare import Batch, Source, identity, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page, Request
 from app.protocol.errors import AddressForbidden, PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
@@ -34,47 +28,6 @@ from app.protocol.seen import Seen
 MET = 50_000
 TRANSACTION = 500  # records; larger ones make other writers wait
 RETRIES = (1.0, 2.0, 4.0)
-PATIENCE_S = 5.0  # a longer Retry-After parks the feed instead of holding a worker
-
-
-class Preparer(Protocol):
-    """Begins to prepare entries; the call it gives back waits for the batch."""
-
-    def __call__(self, source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]: ...
-
-
-def at_once(source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
-    """Prepares in this process, when the batch is asked for."""
-    return lambda: prepared(source, entries, context)
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What every run needs; shared by all threads of a worker. `ahead` is how many pages are prepared beforehand."""
-
-    database: Database
-    fetcher: Fetcher
-    brake: Limit  # of removals
-    prepare: Preparer = at_once
-    ahead: int = 0
-    progress: Callable[[int, Mapping[str, int]], None] | None = None
-    patience_s: float = PATIENCE_S
-    rules: str = ""
-    level: str = "nation"  # of the hub's public faces (app.admission); records of narrower visibility wait
-    files: Path = Path()
-    quotas: Quotas = STANDARD
-    ring: Keyring | None = None  # opens the secrets of feeds
-    disk: Disk | None = None  # below its reserve nothing is taken in
-    hosts: Limit = (50, 0.3)  # of links that lead to another host
-
-    def __post_init__(self) -> None:
-        heap.seldom()
-
-    def close(self) -> None:
-        """Gives connections back and ends the processes beside, if there are any."""
-        self.fetcher.close()
-        if (end := getattr(self.prepare, "close", None)) is not None:
-            end()
 
 
 @dataclass(slots=True)

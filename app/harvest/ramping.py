@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from app.admission import entering, ramp
 from app.feeds.leases import Lease, not_asked
 from app.harvest import batches, runs
-from app.harvest.pages import Engine
+from app.harvest.engine import Engine
 from app.harvest.store import bounded
 from app.protocol.errors import HutongError
 from app.protocol.words import Job

@@ -14,7 +14,8 @@ from app.db import Database, why
 from app.feeds import leases, service
 from app.feeds.leases import Lease
 from app.harvest import leaving, ramping
-from app.harvest.loop import Engine, harvest
+from app.harvest.engine import Engine
+from app.harvest.loop import harvest
 from app.harvest.runs import NOBODY, Asked
 from app.platforms import service as platforms
 from app.protocol.errors import Conflict, LeaseLost, Unavailable

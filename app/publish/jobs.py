@@ -11,8 +11,8 @@ from app.db import Database
 from app.feeds import service as feeds
 from app.harvest import attach, explain, look, remap
 from app.harvest import probe as probing
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.protocol import mapping as crosswalk
 from app.protocol import rules
 from app.protocol.errors import BadRequest

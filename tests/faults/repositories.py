@@ -11,8 +11,9 @@ from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
 from app.feeds import leases, service
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine, harvest
+from app.harvest.loop import harvest
 from tests.peers.replay import ReplayServer
 
 RECORDS, LIMIT = 40, 10

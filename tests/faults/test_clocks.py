@@ -12,7 +12,8 @@ from app.db import Database, now
 from app.feeds import leases, service
 from app.feeds.tables import feed as feed_table
 from app.feeds.tables import host
-from app.harvest.loop import Engine, harvest
+from app.harvest.engine import Engine
+from app.harvest.loop import harvest
 from app.protocol import oaipmh
 from app.protocol.connector import Response
 from connectors.oai_pmh import OaiPmh

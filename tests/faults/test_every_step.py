@@ -13,7 +13,8 @@ from app.catalogue.tables import coverage, digest_bucket, position, record, tall
 from app.db import Database
 from app.feeds import leases, service
 from app.harvest import runs
-from app.harvest.loop import Engine, harvest
+from app.harvest.engine import Engine
+from app.harvest.loop import harvest
 from tests.faults.repositories import LIMIT, RECORDS, fetcher, run_once, small
 from tests.faults.tracing import calls, log, traced
 from tests.hub import Hub

@@ -8,8 +8,8 @@ import pytest
 
 from app.db import Database
 from app.feeds import service as feeds
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.pages import Engine
 from app.harvest.worker import harvest_now
 from app.protocol.errors import AddressForbidden
 from tests.faults.sources import MAPPING

@@ -14,7 +14,8 @@ from app.catalogue.tables import record
 from app.db import Database
 from app.feeds import leases, service
 from app.harvest import runs
-from app.harvest.loop import Engine, harvest
+from app.harvest.engine import Engine
+from app.harvest.loop import harvest
 from app.protocol.record import restore
 from tests.faults.sources import MAPPING, Wire
 from tests.hub import Hub

@@ -31,8 +31,9 @@ from app.feeds import leases
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.harvest import brake, decisions, guard, loop, pages, runs
+from app.harvest.engine import Engine, at_once
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine, harvest
+from app.harvest.loop import harvest
 from app.harvest.prepare import Batch
 from app.harvest.store import store
 from app.harvest.tables import removal
@@ -271,7 +272,7 @@ class World(RuleBasedStateMachine):
         ended = _counter("stored", dies)
 
         def prepare(*work: Any) -> Callable[[], Batch]:
-            made = pages.at_once(*work)
+            made = at_once(*work)
             return lambda: (steps(), made())[1]
 
         return harvest(replace(engine, prepare=prepare, progress=lambda *_: ended()), lease, known, job)

@@ -10,7 +10,8 @@ from app.db import Database
 from app.feeds import leases, service
 from app.feeds.tables import feed as feed_table
 from app.harvest import pages
-from app.harvest.loop import Engine, harvest
+from app.harvest.engine import Engine
+from app.harvest.loop import harvest
 from app.protocol.record import restore
 from tests.faults.sources import MAPPING, Wire
 from tests.faults.test_moving_pages import Told, _config, _item

@@ -17,8 +17,8 @@ from app.feeds import leases
 from app.feeds.tables import feed as feed_table
 from app.feeds.tables import host
 from app.harvest import pages
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.worker import Worker, harvest_now
 from tests.faults.processes import until
 from tests.hub import Hub

@@ -22,7 +22,7 @@ from app.feeds import uploads
 from app.harvest import attach, local, look, probe
 from app.harvest.discovery import configured, kinds, masked
 from app.harvest.discovery import mapped as checked
-from app.harvest.loop import Engine
+from app.harvest.engine import Engine
 from app.platforms import queries
 from app.platforms.stages import HARVESTED, Stage
 from app.protocol.errors import BadRequest, Conflict, HutongError

@@ -14,8 +14,8 @@ from app.feeds import service as feeds
 from app.feeds import uploads
 from app.feeds.tables import upload
 from app.harvest import runs
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.tables import rejection
 from app.harvest.worker import harvest_now
 from app.protocol.errors import QuotaExceeded, QuotaFull, TooLarge

@@ -18,8 +18,8 @@ from app.access.tables import secret
 from app.db import Database, metadata
 from app.feeds import service as feeds
 from app.harvest.discovery import configured, kinds, masked, unmasked
+from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
-from app.harvest.loop import Engine
 from app.harvest.worker import harvest_now
 from app.protocol.errors import SecretLost
 from tests import planted

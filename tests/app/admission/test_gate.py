@@ -6,7 +6,7 @@ import pytest
 
 from app.admission.policy import Policies, Policy, level_of, seen_at
 from app.db import Database
-from app.harvest.pages import Engine
+from app.harvest.engine import Engine
 from app.harvest.prepare import prepared
 from app.harvest.worker import harvest_now
 from app.protocol.errors import BadRequest

@@ -11,7 +11,7 @@ from app import schema
 from app.catalogue import digests
 from app.db import Database
 from app.harvest.beside import Parsers
-from app.harvest.pages import Engine
+from app.harvest.engine import Engine
 from app.harvest.worker import harvest_now
 from tests.app.test_reconcile import Repository
 from tests.hub import Hub

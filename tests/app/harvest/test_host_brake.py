@@ -18,7 +18,7 @@ from app.db import Database
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.harvest import decisions, host_brake, quarantine, runs, undo
-from app.harvest.pages import Engine
+from app.harvest.engine import Engine
 from app.main import create
 from app.monitor import observe
 from app.protocol.errors import BadRequest, Conflict
