@@ -495,7 +495,7 @@ def _statements_anew() -> Iterator[None]:
 @pytest.mark.parametrize("mutant", list(MUTANTS))
 def test_an_engine_that_is_wrong_on_purpose_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTANTS[mutant](monkeypatch)
-    generating = settings(SCHEDULE, phases=[Phase.generate], max_examples=40)
+    generating = settings(SCHEDULE, phases=[Phase.generate], max_examples=150)
     with pytest.raises(BaseException) as caught:
         run_state_machine_as_test(Wider if mutant in RARER else World, settings=generating)
     assert "AssertionError" in repr(caught.value) or caught.group_contains(AssertionError)
