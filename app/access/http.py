@@ -1,4 +1,4 @@
-"""HTTP/1.1 at the hub's own door: uvicorn's on llhttp, which parses a request in a third of the time of the pure one.
+"""HTTP/1.1 at the hub's own door: uvicorn's on llhttp, with which a request that is refused costs less than half (docs/dependencies.md).
 
 Two things are added. The head of a request is bounded, which the parser leaves to others (ASVS 4.2.1, RFC 6585 section
 5); and requests know the certificate that their client has shown, for which ASGI has no word that uvicorn speaks.

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.protocol.errors import BadRequest
 from app.protocol.text import rule
 from tests.broken_feed import MAPPING, BrokenFeed
 from tests.console_hub import Served, served
+from tests.faults.processes import until
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
 
@@ -196,9 +196,7 @@ def test_a_worker_runs_the_job_that_was_asked_for_once_and_the_run_says_why(desk
     reports: list[Any] = []
     with desk.hub.worker() as worker:
         worker.on_report = reports.append
-        until = time.monotonic() + 60
-        while not reports and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: reports)
     assert (reports[0]["job"], reports[0]["unchanged"]) == ("full", 30)
     assert (reports[0]["asked"], desk.row()["wanted"]) == ({"by": desk.by, "why": "换过服务器"}, None)
     assert "换过服务器" in desk.client.get(f"/runs/{reports[0]['run']}").text
