@@ -6,12 +6,12 @@ The record row carries its latest position (`seq`), so the feed is the records i
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, String, Table, Text
 
-from app.db import metadata
+from app.db import Key, metadata
 
 record = Table(
     "record",
     metadata,
-    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("pk", Key, primary_key=True, autoincrement=False),
     Column("id", String(600), nullable=False, unique=True),
     Column("seq", BigInteger, nullable=False, unique=True),
     Column("feed_id", Integer, nullable=False),
@@ -60,7 +60,7 @@ position = Table(
 moment = Table(
     "moment",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", Key, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
     Index("moment_at", "at"),
     comment="last position and time of each writing transaction: turns a time window into a range of positions",
@@ -119,7 +119,7 @@ sighting = Table(
 original = Table(
     "original",
     metadata,
-    Column("pk", BigInteger, primary_key=True, autoincrement=False),
+    Column("pk", Key, primary_key=True, autoincrement=False),
     Column("raw", LargeBinary, nullable=False),
     Column("context", LargeBinary, nullable=False),
     comment="the bytes a live record came from, and the mark of their page's context (empty: there is none)",

@@ -25,8 +25,9 @@ class Preparer(Protocol):
 
 
 def at_once(source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
-    """Prepares in this process, when the batch is asked for."""
-    return lambda: prepared(source, entries, context)
+    """Prepares in this process, at once."""
+    batch = prepared(source, entries, context)
+    return lambda: batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.harvest.engine import Engine
 from app.harvest.pages import Memory, Run, ahead, steps
 from app.harvest.prepare import Source, reading
 from app.harvest.reconcile import reconcile
-from app.harvest.store import store
+from app.harvest.store import stored
 from app.protocol.connector import Checkpoint, Connector
 from app.protocol.errors import HutongError, LeaseLost, PeerThrottled, Unavailable
 from app.protocol.words import Job
@@ -73,8 +73,7 @@ def _pages(run: Run, job: str) -> None:
         return
     if job in (Job.FULL, Job.RECONCILE) and not begun:
         checkpoint = run.connector.fresh(checkpoint)
-    for step in ahead(steps(run, checkpoint), run.engine.ahead):
-        counts = store(run, step)
+    for counts in stored(run, ahead(steps(run, checkpoint), run.engine.ahead)):
         if run.engine.progress:
             run.engine.progress(run.feed["id"], counts)
 

@@ -18,7 +18,7 @@ from app.feeds import leases
 from app.harvest import brake, runs
 from app.harvest.pages import Memory, Run, ahead, pages, steps
 from app.harvest.prepare import identity, stamp
-from app.harvest.store import store
+from app.harvest.store import stored
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Page
 from app.protocol.errors import BadRequest, PeerViolation
@@ -87,9 +87,10 @@ def _repair(run: Run, named: Sequence[str], unseen: Sequence[str]) -> None:
         return
     # Records asked for one by one are those that are odd: they say nothing of the source's shape.
     picked = run._replace(connector=run.connector.pick(wanted), memory=Memory(size=-len(wanted)))
-    for step in ahead(steps(picked, {}), run.engine.ahead):
-        # Not the last step of anything: the feed's checkpoint belongs to its harvests.
-        store(picked, step._replace(last=False))
+    # None is the last step of anything: the feed's checkpoint belongs to its harvests.
+    found = (step._replace(last=False) for step in steps(picked, {}))
+    for _ in stored(picked, ahead(found, run.engine.ahead)):
+        pass
 
 
 def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: Findings) -> None:

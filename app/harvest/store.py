@@ -1,7 +1,7 @@
 """One step of a run in one transaction: records, refusals, removals, counts and the checkpoint, or nothing."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import orjson
 from sqlalchemy import Connection, bindparam, select
@@ -23,8 +23,35 @@ JUDGED = 20  # records
 Refused = Sequence[tuple[Entry, Fault]]
 
 
-def store(run: Run, step: Step) -> Mapping[str, int]:
-    """Stores a step; its counts. Raises LeaseLost, Unavailable, QuotaFull, and PeerViolation for another shape."""
+def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
+    """Stores steps one after the other; the counts of each when it is committed.
+
+    While a step is committed the next one is read, unless a reader of this feed has died: then everything before the
+    page that may have killed it is stored first. An error comes after everything that came before it.
+    """
+    ended: Callable[[], Mapping[str, int]] | None = None
+    try:
+        for step in steps:
+            if ended is not None:
+                ended, before = None, ended
+                yield before()
+            ended = store(run, step)
+            if run.feed["deaths"]:
+                ended, before = None, ended
+                yield before()
+    except Exception:
+        if ended is not None:
+            yield ended()
+        raise
+    if ended is not None:
+        yield ended()
+
+
+def store(run: Run, step: Step) -> Callable[[], Mapping[str, int]]:
+    """Stores a step and begins its commit; the call it gives back waits for that, and gives the step's counts.
+
+    Raises LeaseLost, Unavailable, QuotaFull, and PeerViolation for another shape.
+    """
     if run.engine.disk is not None:
         run.engine.disk.check()
     batch = step.batch()
@@ -32,30 +59,33 @@ def store(run: Run, step: Step) -> Mapping[str, int]:
         _keep_evidence(run, step, batch)
         raise changed
     again = run.memory.again([id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted])
-    with run.engine.database.write() as connection:
-        values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
-        leases.hold(connection, run.lease, **values)
-        origin = _origin(connection, run, step, again)
-        kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
-        batch, passed = owners.screened(connection, run.feed, batch)
-        outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
-        if outcome.created:
-            bounded(connection, run.feed["platform"], run.engine.quotas.records)
-        refused = _refused(connection, step, batch, outcome)
-        _quarantine(connection, run, step, refused)
-        deleted, dropped = _deleted(connection, run, step)
-        counts = runs.figures(outcome)
-        counts["duplicate"] += dropped
-        counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
-        counts |= {"rejected": len(refused), "held": outcome.held - dropped + deleted + _absent(connection, run, step)}
-        if outcome.repeated:
-            runs.warn(connection, run.run_id, "record.repeated", outcome.repeated)
-        counts |= {"pages": int(step.last), **step.traffic}
-        runs.count(connection, run.run_id, **counts)
-        if step.last and step.page.done:
-            runs.read_through(connection, run.run_id)
-        if step.page.total is not None:
-            runs.expect(connection, run.run_id, step.page.total)
+    return run.engine.database.committing(lambda connection: _written(connection, run, step, batch, again))
+
+
+def _written(connection: Connection, run: Run, step: Step, batch: Batch, again: frozenset[str]) -> Mapping[str, int]:
+    values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
+    leases.hold(connection, run.lease, **values)
+    origin = _origin(connection, run, step, again)
+    kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+    batch, passed = owners.screened(connection, run.feed, batch)
+    outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
+    if outcome.created:
+        bounded(connection, run.feed["platform"], run.engine.quotas.records)
+    refused = _refused(connection, step, batch, outcome)
+    _quarantine(connection, run, step, refused)
+    deleted, dropped = _deleted(connection, run, step)
+    counts = runs.figures(outcome)
+    counts["duplicate"] += dropped
+    counts["unchanged"] += len(step.entries) - len(step.fresh) - deleted + passed
+    counts |= {"rejected": len(refused), "held": outcome.held - dropped + deleted + _absent(connection, run, step)}
+    if outcome.repeated:
+        runs.warn(connection, run.run_id, "record.repeated", outcome.repeated)
+    counts |= {"pages": int(step.last), **step.traffic}
+    runs.count(connection, run.run_id, **counts)
+    if step.last and step.page.done:
+        runs.read_through(connection, run.run_id)
+    if step.page.total is not None:
+        runs.expect(connection, run.run_id, step.page.total)
     return counts
 
 
