@@ -37,6 +37,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from app.protocol.errors import DiskFull, Unavailable
 
+EVERY = 4  # commits beside, between two checkpoints
 Made = TypeVar("Made")
 metadata = MetaData()
 # A 64-bit key: on SQLite INTEGER, because only a key of that name is the row's own number and needs no index beside it.
@@ -57,6 +58,7 @@ class Database:
         # Threads of one process queue here instead of spinning on SQLite's busy handler. A plain lock: a request's
         # transaction may end in another thread of the pool than it began in, and only the owner may release an RLock.
         self._writer = Lock()
+        self._commits = 0
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -81,6 +83,7 @@ class Database:
         thread = ThreadPoolExecutor(1, "commit")
         try:
             ended = thread.submit(end)
+            thread.submit(self._checkpoint)
         except RuntimeError:  # no thread to be had
             end()
             return lambda: made
@@ -91,6 +94,20 @@ class Database:
             return made
 
         return wait
+
+    def _checkpoint(self) -> None:
+        """Moves what is committed into SQLite's file beside the writer, which else does it while everybody waits.
+
+        It never finds the log at rest, so that a commit still ends it now and then (wal_autocheckpoint): what is left
+        for it is little.
+        """
+        self._commits += 1
+        if self.sqlite and self._commits % EVERY == 0:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            finally:
+                connection.close()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

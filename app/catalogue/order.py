@@ -37,18 +37,15 @@ _FORWARD = (
     .values(value=position.c.value + bindparam("by"))
     .returning(position.c.value)
 )
-_PLACE = (
+# One row each and nothing returned: for anything else SQLite opens a savepoint, at which FTS5 writes out what it has
+# gathered of this page; the commit does that beside the next page.
+_SEQ = update(position).where(position.c.name == "seq").values(value=position.c.value + bindparam("by"))
+_AT = (
     update(position)
-    .where(position.c.name.in_(["seq", "at"]))
-    .values(
-        value=case(
-            (position.c.name == "seq", position.c.value + bindparam("by", type_=BigInteger)),
-            (position.c.value > bindparam("now", type_=BigInteger), position.c.value),
-            else_=bindparam("now"),
-        )
-    )
-    .returning(position.c.name, position.c.value)
+    .where(position.c.name == "at")
+    .values(value=case((position.c.value > bindparam("now", type_=BigInteger), position.c.value), else_=bindparam("now")))
 )
+_PLACED = select(position.c.name, position.c.value)
 _MOMENT = moment.insert()
 _LINE_UP = select(position.c.value).where(position.c.name == "seq").with_for_update()
 
@@ -117,8 +114,9 @@ def _place(connection: Connection, changes: list[Change]) -> None:
     if connection.dialect.name == "postgresql":
         # All line up at one row first: of two rows in one UPDATE each writer may lock the other one first.
         connection.execute(_LINE_UP)
-    moved = connection.execute(_PLACE, {"by": len(changes), "now": now(connection)})
-    found: dict[str, int] = {name: value for name, value in moved}
+    connection.execute(_SEQ, {"by": len(changes)})
+    connection.execute(_AT, {"now": now(connection)})
+    found: dict[str, int] = {name: value for name, value in connection.execute(_PLACED)}
     last, at = found["seq"], found["at"]
     connection.execute(_MOMENT, {"seq": last, "at": at})
     for seq, change in enumerate(changes, last - len(changes) + 1):

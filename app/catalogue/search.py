@@ -33,6 +33,9 @@ def create(connection: Connection) -> None:
                 "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, columnsize=0, tokenize='ascii')"
             )
         )
+        # A page is a segment: to merge eight of them at a time instead of four costs a page a third less, and a search
+        # that much more only between two merges.
+        connection.execute(text("INSERT INTO search (search, rank) VALUES ('automerge', 8)"))
         return
     connection.execute(text("CREATE TABLE search (pk bigint PRIMARY KEY, tsv tsvector NOT NULL, terms text NOT NULL)"))
     connection.execute(text("CREATE INDEX search_tsv ON search USING gin (tsv)"))
