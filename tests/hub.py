@@ -1,6 +1,6 @@
 """A hub for tests: an engine on a real database, feeds registered in a line, invariants checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -70,6 +70,10 @@ class Hub:
             live = [row for row in rows if row.live]
             total = sum(int.from_bytes(element(row.id, row.version, row.hash), "big") for row in live) % MODULUS
             assert digests.state(connection, "all") == (len(live), root(total, len(live)))
+            assert digests.buckets(connection, "all") == _buckets(live, 4)
+            for feed_id in {row.feed_id for row in rows}:
+                own = [row for row in live if row.feed_id == feed_id]
+                assert digests.buckets(connection, f"feed:{feed_id}") == _buckets(own, 2)
             assert queries.tallies(connection).get("live", 0) == len(live)
             counted = coverage.cells(row.terms for row in live)
             stored = {(c.edition, c.subject, c.grade): c.n for c in connection.execute(select(coverage_table)) if c.n}
@@ -85,3 +89,13 @@ class Hub:
         """The last position."""
         with self.database.read() as connection:
             return queries.head(connection)
+
+
+def _buckets(live: Sequence[Any], digits: int) -> dict[str, tuple[int, int]]:
+    """What the buckets of these records should be: (count, sum) by the first hex digits of their elements."""
+    found: dict[str, tuple[int, int]] = {}
+    for row in live:
+        made = element(row.id, row.version, row.hash)
+        n, total = found.get(made.hex()[:digits], (0, 0))
+        found[made.hex()[:digits]] = n + 1, (total + int.from_bytes(made, "big")) % MODULUS
+    return found

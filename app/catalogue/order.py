@@ -43,7 +43,9 @@ _SEQ = update(position).where(position.c.name == "seq").values(value=position.c.
 _AT = (
     update(position)
     .where(position.c.name == "at")
-    .values(value=case((position.c.value > bindparam("now", type_=BigInteger), position.c.value), else_=bindparam("now")))
+    .values(
+        value=case((position.c.value > bindparam("now", type_=BigInteger), position.c.value), else_=bindparam("now"))
+    )
 )
 _PLACED = select(position.c.name, position.c.value)
 _MOMENT = moment.insert()
@@ -125,7 +127,7 @@ def _place(connection: Connection, changes: list[Change]) -> None:
 
 def _account(connection: Connection, changes: list[Change]) -> None:
     """Digests, tallies and departures of a page's changes, in the same transaction."""
-    digests.change(connection, _moved(changes))
+    digests.change(connection, changes[-1].row["seq"], _moved(changes))
     _tally(connection, changes)
     left = [
         {"subject": c.old.subject, "pk": c.old.pk, "seq": c.row["seq"]}

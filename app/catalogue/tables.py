@@ -76,6 +76,16 @@ digest_bucket = Table(
     sqlite_with_rowid=False,
 )
 
+digest_pending = Table(
+    "digest_pending",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="last position of the change"),
+    Column("feed_id", Integer, primary_key=True, autoincrement=False),
+    Column("sign", SmallInteger, primary_key=True, autoincrement=False, comment="1: they have come; -1: they are gone"),
+    Column("elements", LargeBinary, nullable=False, comment="32 bytes each"),
+    comment="elements that the roots count already and the buckets do not",
+)
+
 tally = Table(
     "tally",
     metadata,

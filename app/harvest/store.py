@@ -29,22 +29,22 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
     While a step is committed the next one is read, unless a reader of this feed has died: then everything before the
     page that may have killed it is stored first. An error comes after everything that came before it.
     """
-    ended: Callable[[], Mapping[str, int]] | None = None
+    begun: list[Callable[[], Mapping[str, int]]] = []  # at most one
     try:
         for step in steps:
-            if ended is not None:
-                ended, before = None, ended
-                yield before()
-            ended = store(run, step)
+            yield from _ended(begun)
+            begun.append(store(run, step))
             if run.feed["deaths"]:
-                ended, before = None, ended
-                yield before()
+                yield from _ended(begun)
     except Exception:
-        if ended is not None:
-            yield ended()
+        yield from _ended(begun)
         raise
-    if ended is not None:
-        yield ended()
+    yield from _ended(begun)
+
+
+def _ended(begun: list[Callable[[], Mapping[str, int]]]) -> Iterator[Mapping[str, int]]:
+    while begun:
+        yield begun.pop()()
 
 
 def store(run: Run, step: Step) -> Callable[[], Mapping[str, int]]:
