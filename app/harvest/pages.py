@@ -255,5 +255,5 @@ def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
     return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]))
 
 
-def _repeat(mark: bytes | None, entry: Entry, key: bytes) -> bool:
+def _repeat(mark: bytes | None, entry: Entry, key: int) -> bool:
     return mark is not None and mark == source_hash(entry.raw, key)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import Connection, bindparam, select
@@ -23,17 +24,34 @@ JUDGED = 20  # records
 Refused = Sequence[tuple[Entry, Fault]]
 
 
+Committing = Callable[[], Mapping[str, int]]
+
+
+class Ready(NamedTuple):
+    """A step with all that is made of it outside of a transaction.
+
+    `again` are ids that came before in this run; `raws` the bytes behind each arrival, by source hash.
+    """
+
+    step: Step
+    batch: Batch
+    again: frozenset[str]
+    raws: Mapping[bytes, bytes]
+
+
 def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
     """Stores steps one after the other; the counts of each when it is committed.
 
     While a step is committed the next one is read, unless a reader of this feed has died: then everything before the
-    page that may have killed it is stored first. An error comes after everything that came before it.
+    page that may have killed it is stored first. An error comes after everything that came before it: LeaseLost,
+    Unavailable, QuotaFull, PeerViolation for another shape, and what reading raises.
     """
-    begun: list[Callable[[], Mapping[str, int]]] = []  # at most one
+    begun: list[Committing] = []  # at most one
     try:
         for step in steps:
+            ready = _ready(run, step)
             yield from _ended(begun)
-            begun.append(store(run, step))
+            begun.append(store(run, ready))
             if run.feed["deaths"]:
                 yield from _ended(begun)
     except Exception:
@@ -42,31 +60,35 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
     yield from _ended(begun)
 
 
-def _ended(begun: list[Callable[[], Mapping[str, int]]]) -> Iterator[Mapping[str, int]]:
+def _ended(begun: list[Committing]) -> Iterator[Mapping[str, int]]:
     while begun:
         yield begun.pop()()
 
 
-def store(run: Run, step: Step) -> Callable[[], Mapping[str, int]]:
-    """Stores a step and begins its commit; the call it gives back waits for that, and gives the step's counts.
-
-    Raises LeaseLost, Unavailable, QuotaFull, and PeerViolation for another shape.
-    """
-    if run.engine.disk is not None:
-        run.engine.disk.check()
+def _ready(run: Run, step: Step) -> Ready:
+    """Raises PeerViolation for another shape, with evidence kept."""
     batch = step.batch()
     if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
     again = run.memory.again([id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted])
-    return run.engine.database.committing(lambda connection: _written(connection, run, step, batch, again))
+    return Ready(step, batch, again, batch.raws([step.entries[place] for place in step.fresh]))
 
 
-def _written(connection: Connection, run: Run, step: Step, batch: Batch, again: frozenset[str]) -> Mapping[str, int]:
+def store(run: Run, ready: Ready) -> Committing:
+    """Stores a step and begins its commit; the call it gives back waits for that, and gives the step's counts."""
+    if run.engine.disk is not None:
+        run.engine.disk.check()
+    return run.engine.database.committing(lambda connection: _written(connection, run, *ready))
+
+
+def _written(
+    connection: Connection, run: Run, step: Step, batch: Batch, again: frozenset[str], raws: Mapping[bytes, bytes]
+) -> Mapping[str, int]:
     values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
     leases.hold(connection, run.lease, **values)
     origin = _origin(connection, run, step, again)
-    kept = admission.Kept(batch.raws([step.entries[place] for place in step.fresh]), step.page.context)
+    kept = admission.Kept(raws, step.page.context)
     batch, passed = owners.screened(connection, run.feed, batch)
     outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
     if outcome.created:
