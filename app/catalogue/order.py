@@ -7,6 +7,7 @@ the other writers until commit.
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain, starmap
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -57,8 +58,8 @@ def write(connection: Connection, changes: list[Change]) -> None:
     if not changes:
         return
     _number(connection, [change.row for change in changes if change.old is None])
-    rows = [{"pk": row["pk"], "text": words, "terms": _found_by(row)} for row, _, words in changes]
-    search.put(connection, rows, [c.old.pk for c in changes if c.old is not None and c.old.live])
+    replaced = [c.old.pk for c in changes if c.old is not None and c.old.live]
+    search.put(connection, [(row["pk"], words, _found_by(row)) for row, _, words in changes], replaced)
     _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
@@ -66,7 +67,8 @@ def write(connection: Connection, changes: list[Change]) -> None:
 
 
 def _found_by(row: dict[str, Any]) -> str:
-    return f"{row['terms']} platform={row['platform']}".strip()
+    terms, platform = row["terms"], row["platform"]
+    return f"{terms} platform={platform}" if terms else f"platform={platform}"
 
 
 def bury(connection: Connection, changes: list[Change]) -> None:
@@ -151,24 +153,20 @@ def _moved(changes: list[Change]) -> digests.Moved:
 
 
 def _tally(connection: Connection, changes: list[Change]) -> None:
-    moved: Counter[tuple[str, str, int]] = Counter()
-    for row, old, _ in changes:
-        if old is not None and old.live:
-            moved[old.terms, old.platform, old.feed_id] -= 1
-        if row["live"]:
-            moved[row["terms"], row["platform"], row["feed_id"]] += 1
-    by_terms: Counter[str] = Counter()
-    for (facets, _, _), by in moved.items():
-        by_terms[facets] += by
-    coverage.change(connection, by_terms)
-    counted: Counter[str] = Counter()
-    for kind, by in moved.items():
-        for term in _counted(*kind):
-            counted[term] += by
+    came = [_kind(row) for row, _, _ in changes if row["live"]]
+    went = [(old.terms, old.platform, old.feed_id) for _, old, _ in changes if old is not None and old.live]
+    moved = Counter(terms for terms, _, _ in came)
+    moved.subtract(terms for terms, _, _ in went)
+    coverage.change(connection, moved)
+    counted = Counter(chain.from_iterable(starmap(_counted, came)))
+    counted.subtract(chain.from_iterable(starmap(_counted, went)))
     terms = sorted(term for term, by in counted.items() if by)
     found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
     stored: dict[str, int] = {term: n for term, n in found.all()}
     load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+
+
+_kind = itemgetter("terms", "platform", "feed_id")
 
 
 @lru_cache(maxsize=2)
@@ -176,5 +174,6 @@ def _tallied(dialect: str) -> Select[Any]:
     return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
 
 
-def _counted(terms: str, platform: str, feed_id: int) -> list[str]:
-    return [*terms.split(), f"platform={platform}", f"feed={feed_id}", "live"]
+@lru_cache(maxsize=16_384)
+def _counted(terms: str, platform: str, feed_id: int) -> tuple[str, ...]:
+    return *terms.split(), f"platform={platform}", f"feed={feed_id}", "live"

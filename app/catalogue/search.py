@@ -59,22 +59,26 @@ def facet_token(term: str) -> str:
     return token
 
 
-def put(connection: Connection, rows: Sequence[dict[str, Any]], replaced: Sequence[int]) -> None:
-    """Indexes `{pk, text, terms}`, text being `index_tokens`; `replaced` are the row numbers indexed before."""
+def put(connection: Connection, rows: Sequence[tuple[int, str, str]], replaced: Sequence[int]) -> None:
+    """Indexes (row number, `index_tokens`, facet terms); `replaced` are the row numbers indexed before."""
     remove(connection, replaced)
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        made = [(r["pk"], _cut(r["text"]), _facet_words(r["terms"]), r["terms"]) for r in rows]
+        made = [(pk, _cut(words), _facet_words(terms), terms) for pk, words, terms in rows]
         load(connection, "search", ("rowid", "words", "facets", "terms"), made)
     else:
-        vectors = [(r["pk"], _vector(_cut(r["text"]).split(), _facets(r["terms"])), r["terms"]) for r in rows]
+        vectors = [(pk, _vector(_cut(words).split(), _facets(terms)), terms) for pk, words, terms in rows]
         load(connection, "search", ("pk", "tsv", "terms"), vectors)
 
 
 def _cut(text: str) -> str:
     """The first WORDS_LIMIT tokens."""
-    return text if text.count(" ") < WORDS_LIMIT else " ".join(text.split(None, WORDS_LIMIT)[:WORDS_LIMIT])
+    return (
+        text
+        if len(text) < WORDS_LIMIT or text.count(" ") < WORDS_LIMIT
+        else " ".join(text.split(None, WORDS_LIMIT)[:WORDS_LIMIT])
+    )
 
 
 @lru_cache(maxsize=16_384)

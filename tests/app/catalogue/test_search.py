@@ -45,7 +45,7 @@ RELAXED = settings(
 
 
 def _fill(database: Database) -> Database:
-    rows = [{"pk": pk, "text": index_tokens(title), "terms": TERMS[pk]} for pk, title in TITLES.items()]
+    rows = [(pk, index_tokens(title), TERMS[pk]) for pk, title in TITLES.items()]
     with database.write() as connection:
         search.put(connection, rows, [])
     return database
@@ -99,7 +99,7 @@ def test_facets_are_counted_over_the_newest_hits(filled: Database) -> None:
 
 def test_a_replaced_row_forgets_its_words_and_a_removed_one_everything(filled: Database) -> None:
     with filled.write() as connection:
-        search.put(connection, [{"pk": 1, "text": index_tokens("语文"), "terms": "subject=13"}], [1])
+        search.put(connection, [(1, index_tokens("语文"), "subject=13")], [1])
         search.put(connection, [], [])
         search.remove(connection, [2])
     assert _find(filled, "数学") == []
@@ -115,7 +115,7 @@ def test_no_two_terms_share_a_token() -> None:
 def test_very_long_texts_and_queries_are_taken(filled: Database) -> None:
     long = " ".join(f"w{n}{'数' * (n % 7)}{chr(0x1F600)}{'𠮷' * 200}{'é' * 3000}" for n in range(300))
     with filled.write() as connection:
-        search.put(connection, [{"pk": 99, "text": index_tokens(long), "terms": "subject=" + "数" * 3000}], [])
+        search.put(connection, [(99, index_tokens(long), "subject=" + "数" * 3000)], [])
     assert _find(filled, "é" * 3000) == [99]
     assert _find(filled, "w0") == [99]
     assert _find(filled, " ".join(["数学"] * 2000)) == [2, 1]
@@ -154,7 +154,7 @@ def test_any_text_is_found_by_itself_on_both(both: tuple[Database, Database]) ->
         tokens = index_tokens(title)
         for database in both:
             with database.write() as connection:
-                search.put(connection, [{"pk": 500, "text": tokens, "terms": "t=1"}], [500])
+                search.put(connection, [(500, tokens, "t=1")], [500])
             assert _find(database, title) == _find(both[0], title)
             assert not tokens or 500 in _find(database, title)
 
@@ -164,7 +164,7 @@ def test_any_text_is_found_by_itself_on_both(both: tuple[Database, Database]) ->
 def test_no_token_is_split_again_by_sqlite(sqlite: Database) -> None:
     planes = [range(first, first + 0x1000) for first in range(0, sys.maxunicode + 1, 0x1000)]
     tokens = {token for codes in planes for told in tokens_of([chr(code) for code in codes]) for token in told.split()}
-    rows = [{"pk": pk, "text": f"q{token}q", "terms": ""} for pk, token in enumerate(tokens)]
+    rows = [(pk, f"q{token}q", "") for pk, token in enumerate(tokens)]
     assert len(rows) > 100_000
     with sqlite.write() as connection:
         search.put(connection, rows, [])
