@@ -4,9 +4,10 @@ SQLite runs in WAL mode with synchronous=FULL (NORMAL loses acknowledged commits
 writer: a write transaction begins IMMEDIATE, so that commit order is position order.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager, suppress
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from app.protocol.errors import DiskFull, Unavailable
 
-EVERY = 4  # commits beside, between two checkpoints
+CHECKPOINT = 4  # commits beside from one to the next
 Made = TypeVar("Made")
 metadata = MetaData()
 # A 64-bit key: on SQLite INTEGER, because only a key of that name is the row's own number and needs no index beside it.
@@ -59,6 +60,7 @@ class Database:
         # transaction may end in another thread of the pool than it began in, and only the owner may release an RLock.
         self._writer = Lock()
         self._commits = 0
+        self._beside: Future[None] | None = None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -83,31 +85,29 @@ class Database:
         thread = ThreadPoolExecutor(1, "commit")
         try:
             ended = thread.submit(end)
-            thread.submit(self._checkpoint)
         except RuntimeError:  # no thread to be had
             end()
             return lambda: made
+        self._beside = thread.submit(self._checkpoint)
         thread.shutdown(wait=False)
 
-        def wait() -> Made:
+        def waited() -> Made:
             ended.result()
             return made
 
-        return wait
+        return waited
 
     def _checkpoint(self) -> None:
         """Moves what is committed into SQLite's file beside the writer, which else does it while everybody waits.
 
-        It never finds the log at rest, so that a commit still ends it now and then (wal_autocheckpoint): what is left
-        for it is little.
+        It seldom finds the log at rest, so that a commit still ends it now and then (wal_autocheckpoint): what is left
+        for it is little. What goes wrong here goes wrong there as well, and is told there.
         """
         self._commits += 1
-        if self.sqlite and self._commits % EVERY == 0:
-            connection = self.engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
-            finally:
-                connection.close()
+        if not self.sqlite or self._commits % CHECKPOINT:
+            return
+        with suppress(sqlite3.Error, PoolExhausted, Unavailable), closing(self.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -130,6 +130,8 @@ class Database:
 
     def close(self) -> None:
         """Gives all connections back."""
+        if self._beside is not None:
+            wait([self._beside], timeout=10)
         self.engine.dispose()
 
 

@@ -54,10 +54,13 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
             begun.append(store(run, ready))
             if run.feed["deaths"]:
                 yield from _ended(begun)
+        yield from _ended(begun)
     except Exception:
         yield from _ended(begun)
         raise
-    yield from _ended(begun)
+    finally:
+        for commit in begun:  # whatever ends this, no commit goes on unseen
+            commit()
 
 
 def _ended(begun: list[Committing]) -> Iterator[Mapping[str, int]]:

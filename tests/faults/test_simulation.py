@@ -31,6 +31,7 @@ from app.feeds import leases
 from app.feeds import service as feeds
 from app.feeds.tables import feed as feed_table
 from app.harvest import brake, decisions, guard, loop, pages, runs
+from app.harvest import store as storing
 from app.harvest.engine import Engine, at_once
 from app.harvest.fetch import Fetcher
 from app.harvest.loop import harvest
@@ -420,11 +421,11 @@ def test_the_same_with_what_is_rarer() -> None:
     run_state_machine_as_test(Wider, settings=settings(SCHEDULE, max_examples=5))
 
 
-def _checkpoint_before_data(run: Any, step: Any) -> Any:
-    if step.last:
+def _checkpoint_before_data(run: Any, ready: Any) -> Any:
+    if ready.step.last:
         with run.engine.database.write() as connection:
-            leases.hold(connection, run.lease, checkpoint=db.orjson.dumps(step.page.checkpoint).decode())
-    return store(run, step)
+            leases.hold(connection, run.lease, checkpoint=db.orjson.dumps(ready.step.page.checkpoint).decode())
+    return store(run, ready)
 
 
 def _no_lease_check(connection: Any, lease: Any, **values: Any) -> None:
@@ -445,7 +446,7 @@ def _delete_all_that_is_absent(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "checkpoint before data": lambda patch: patch.setattr(loop, "store", _checkpoint_before_data),
+    "checkpoint before data": lambda patch: patch.setattr(storing, "store", _checkpoint_before_data),
     "no lease check": lambda patch: patch.setattr(leases, "hold", _no_lease_check),
     "an empty list deletes": _delete_all_that_is_absent,
     "an unchanged record takes a position": _judge_anew,
