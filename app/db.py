@@ -6,7 +6,7 @@ writer: a write transaction begins IMMEDIATE, so that commit order is position o
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from copy import copy
 from functools import lru_cache
@@ -60,7 +60,6 @@ class Database:
         # transaction may end in another thread of the pool than it began in, and only the owner may release an RLock.
         self._writer = Lock()
         self._commits = 0
-        self._beside: Future[None] | None = None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -73,8 +72,8 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def committing(self, work: Callable[[Connection], Made]) -> Callable[[], Made]:
-        """Does the work in one transaction and begins its commit in a thread; the call it gives back waits for its end.
+    def committing(self, work: Callable[[Connection], Made], beside: Executor) -> Callable[[], Made]:
+        """Does the work in one transaction and begins its commit in another thread; the call it gives back waits for it.
 
         Raises what the work raises; the call raises what the commit raises. A commit is one call of the driver that
         mostly writes and waits for the disk: whoever has something else to do meanwhile does it (docs/performance.md).
@@ -82,20 +81,13 @@ class Database:
         with ExitStack() as transaction:
             made = work(transaction.enter_context(self.write()))
             end = transaction.pop_all().close
-        thread = ThreadPoolExecutor(1, "commit")
         try:
-            ended = thread.submit(end)
+            ended = beside.submit(end)
         except RuntimeError:  # no thread to be had
             end()
             return lambda: made
-        self._beside = thread.submit(self._checkpoint)
-        thread.shutdown(wait=False)
-
-        def waited() -> Made:
-            ended.result()
-            return made
-
-        return waited
+        beside.submit(self._checkpoint)
+        return lambda: (ended.result(), made)[1]
 
     def _checkpoint(self) -> None:
         """Moves what is committed into SQLite's file beside the writer, which else does it while everybody waits.
@@ -130,8 +122,6 @@ class Database:
 
     def close(self) -> None:
         """Gives all connections back."""
-        if self._beside is not None:
-            wait([self._beside], timeout=10)
         self.engine.dispose()
 
 

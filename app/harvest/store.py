@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 import orjson
@@ -47,20 +48,18 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
     Unavailable, QuotaFull, PeerViolation for another shape, and what reading raises.
     """
     begun: list[Committing] = []  # at most one
-    try:
-        for step in steps:
-            ready = _ready(run, step)
-            yield from _ended(begun)
-            begun.append(store(run, ready))
-            if run.feed["deaths"]:
+    with ThreadPoolExecutor(1, "commit") as beside:
+        try:
+            for step in steps:
+                ready = _ready(run, step)
                 yield from _ended(begun)
+                begun.append(store(run, ready, beside))
+                if run.feed["deaths"]:
+                    yield from _ended(begun)
+        except Exception:
+            yield from _ended(begun)
+            raise
         yield from _ended(begun)
-    except Exception:
-        yield from _ended(begun)
-        raise
-    finally:
-        for commit in begun:  # whatever ends this, no commit goes on unseen
-            commit()
 
 
 def _ended(begun: list[Committing]) -> Iterator[Mapping[str, int]]:
@@ -78,11 +77,11 @@ def _ready(run: Run, step: Step) -> Ready:
     return Ready(step, batch, again, batch.raws([step.entries[place] for place in step.fresh]))
 
 
-def store(run: Run, ready: Ready) -> Committing:
+def store(run: Run, ready: Ready, beside: Executor) -> Committing:
     """Stores a step and begins its commit; the call it gives back waits for that, and gives the step's counts."""
     if run.engine.disk is not None:
         run.engine.disk.check()
-    return run.engine.database.committing(lambda connection: _written(connection, run, *ready))
+    return run.engine.database.committing(lambda connection: _written(connection, run, *ready), beside)
 
 
 def _written(

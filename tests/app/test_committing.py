@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,18 @@ def _note(connection: Connection) -> str:
     return "made"
 
 
-def test_what_was_written_holds_when_the_call_returns_and_not_before_the_commit(database: Database) -> None:
+@pytest.fixture
+def beside() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1, "commit") as thread:
+        yield thread
+
+
+def test_what_was_written_holds_when_the_call_returns_and_not_before_the_commit(
+    database: Database, beside: Executor
+) -> None:
     go_on = threading.Event()
     with _before_commits(database, lambda _: go_on.wait(10)):
-        ended = database.committing(_note)
+        ended = database.committing(_note, beside)
         with database.read() as connection:
             assert _noted(connection) is None
         go_on.set()
@@ -78,7 +87,7 @@ def test_what_was_written_holds_when_the_call_returns_and_not_before_the_commit(
         assert _noted(connection) == "yes"
 
 
-def test_the_next_writer_waits_for_the_commit(sqlite: Database) -> None:
+def test_the_next_writer_waits_for_the_commit(sqlite: Database, beside: Executor) -> None:
     """One writer at a time, whoever ends the transaction."""
     order: list[str] = []
 
@@ -87,7 +96,7 @@ def test_the_next_writer_waits_for_the_commit(sqlite: Database) -> None:
         order.append("committed")
 
     with _before_commits(sqlite, slowly):
-        ended = sqlite.committing(_note)
+        ended = sqlite.committing(_note, beside)
         with sqlite.write() as connection:
             order.append("written")
             assert _noted(connection) == "yes"
@@ -95,35 +104,37 @@ def test_the_next_writer_waits_for_the_commit(sqlite: Database) -> None:
     assert order == ["committed", "written"]
 
 
-def test_what_fails_inside_is_rolled_back_at_once(database: Database) -> None:
+def test_what_fails_inside_is_rolled_back_at_once(database: Database, beside: Executor) -> None:
     def work(connection: Any) -> None:
         _note(connection)
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        database.committing(work)
+        database.committing(work, beside)
     with database.write() as connection:
         assert _noted(connection) is None
 
 
-def test_a_commit_that_fails_is_told_by_the_call(database: Database) -> None:
+def test_a_commit_that_fails_is_told_by_the_call(database: Database, beside: Executor) -> None:
     def fail(_: int) -> None:
         raise Unavailable("the disk went away")
 
     with _before_commits(database, fail):
-        ended = database.committing(_note)
+        ended = database.committing(_note, beside)
         with pytest.raises(Unavailable, match="went away"):
             ended()
     with database.write() as connection:
         assert _noted(connection) is None
 
 
-def test_without_a_thread_it_commits_where_it_stands(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_thread_it_commits_where_it_stands(
+    database: Database, beside: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none)
-    assert database.committing(_note)() == "made"
+    assert database.committing(_note, beside)() == "made"
     with database.read() as connection:
         assert _noted(connection) == "yes"
 

@@ -421,11 +421,11 @@ def test_the_same_with_what_is_rarer() -> None:
     run_state_machine_as_test(Wider, settings=settings(SCHEDULE, max_examples=5))
 
 
-def _checkpoint_before_data(run: Any, ready: Any) -> Any:
+def _checkpoint_before_data(run: Any, ready: Any, beside: Any) -> Any:
     if ready.step.last:
         with run.engine.database.write() as connection:
             leases.hold(connection, run.lease, checkpoint=db.orjson.dumps(ready.step.page.checkpoint).decode())
-    return store(run, ready)
+    return store(run, ready, beside)
 
 
 def _no_lease_check(connection: Any, lease: Any, **values: Any) -> None:

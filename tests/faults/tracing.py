@@ -44,11 +44,12 @@ def traced(options: Sequence[str], work: Callable[..., None], *arguments: Any) -
 
 
 class Call(NamedTuple):
-    """A finished call: its name, its arguments as written, what it gave back."""
+    """A finished call: its name, its arguments as written, what it gave back, and the thread that made it."""
 
     name: str
     arguments: str
     result: int
+    thread: str
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def calls(file: Path) -> Iterator[Call]:
         if resumed := re.match(r"<\.\.\. \w+ resumed>", told):
             told = begun.pop(thread, "") + told[resumed.end() :]
         if found := re.match(r"(\w+)\((.*)\) += (-?\d+)", told):
-            yield Call(found[1], found[2], int(found[3]))
+            yield Call(found[1], found[2], int(found[3]), thread)
 
 
 def text(quoted: str) -> bytes:
