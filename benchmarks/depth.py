@@ -15,8 +15,9 @@ from sqlalchemy import update
 from app.catalogue import queries
 from app.catalogue.order import COLUMNS
 from app.catalogue.tables import moment, position
-from app.db import Database, load
+from app.db import Database
 from app.publish.items import item
+from app.statements import load
 from benchmarks.databases import sqlite
 from benchmarks.peer import fields
 

@@ -1,6 +1,6 @@
 """The store stage against the driver: rows ready, upsert with the table's indexes, the same sync mode on both sides.
 
-Ours is the catalogue's own way to its record table (`db.load` as the ingest path calls it, in transactions of 500);
+Ours is the catalogue's own way to its record table (`statements.load` as the ingest path calls it, in transactions of 500);
 the floor is the driver's upsert of the same rows: executemany in SQLite, executemany (pipelined) in PostgreSQL.
 Search, digests and kept bytes are left out on both sides. In turn, median of the ratios; goal 0.70 on each database.
 """
@@ -11,7 +11,8 @@ from statistics import median
 from typing import Any
 
 from app.catalogue.order import COLUMNS
-from app.db import Database, load
+from app.db import Database
+from app.statements import load
 from benchmarks.databases import postgres, sqlite
 from benchmarks.peer import fields
 

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, delete, desc, func, select, text, update
 
 from app.access.principal import acting
 from app.access.tables import audit, audit_head
-from app.db import now, plain
+from app.db import now
 from app.protocol.canonical import canonical
+from app.statements import plain
 
 BEGINNING = "0" * 64
 KEPT_DAYS = 180

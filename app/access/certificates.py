@@ -18,8 +18,9 @@ from sqlalchemy import Connection, delete, select
 from app.access.audit import Act, note
 from app.access.principal import acting, within
 from app.access.tables import certificate
-from app.db import now, plain
+from app.db import now
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.statements import plain
 
 STATE: Final = "certificate"  # the certificate of a connection in the state of its requests
 MOST: Final = 10

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, delete, select
 from app.access.audit import Act, note
 from app.access.people import by_name
 from app.access.tables import person_link
-from app.db import insert_missing, now, plain
+from app.db import now
 from app.protocol.errors import BadRequest, Conflict
+from app.statements import insert_missing, plain
 
 
 def link(connection: Connection, name: str, issuer: str, subject: str) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, select
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
 from app.access.tables import secret
-from app.db import now, upsert
+from app.db import now
+from app.statements import upsert
 
 
 def keep(connection: Connection, ring: Keyring, owner: str, values: Mapping[str, str]) -> None:

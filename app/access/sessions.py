@@ -16,9 +16,10 @@ from app.access.principal import Principal, acting
 from app.access.scopes import OFFICERS, TENANTS, Role
 from app.access.tables import attempt, person, session, suspension
 from app.access.tally import Tally
-from app.db import Database, insert_missing, now
+from app.db import Database, now
 from app.protocol.errors import QuotaExceeded, SecondFactorNeeded, Unauthorized
 from app.settings import Settings
+from app.statements import insert_missing
 
 TRIES = 5
 WINDOW_S = 900

@@ -21,9 +21,10 @@ from app.access.principal import acting
 from app.access.sessions import SignedIn
 from app.access.tables import nonce, person
 from app.access.tally import Tally
-from app.db import Database, insert_missing, now
+from app.db import Database, now
 from app.protocol.errors import Conflict, HutongError, QuotaExceeded, SecretLost, SignOnRefused, Unauthorized
 from app.settings import Settings
+from app.statements import insert_missing
 
 BACK = "/login/oidc/callback"
 LASTS_S = 600

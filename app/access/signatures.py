@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 
 from app.access import sm2
 from app.access.tables import nonce
-from app.db import insert_missing, now
+from app.db import now
 from app.protocol.errors import Unauthorized
+from app.statements import insert_missing
 
 TAG = "ix-push"
 WINDOW_S = 300

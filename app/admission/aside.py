@@ -10,7 +10,7 @@ from app.admission import publishing
 from app.admission.states import BRAKED, DECLINED, MOVED, TILL_THE_END
 from app.admission.tables import candidate
 from app.catalogue.arrivals import Outcome
-from app.db import among
+from app.statements import among
 
 BATCH = 500
 

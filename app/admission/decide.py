@@ -17,11 +17,12 @@ from app.admission.policy import LEVELS, level_of, seen_at
 from app.admission.states import NARROW, PUBLIC, RAMP, REJECTED, WAITING, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import digests, queries
-from app.db import among, now
+from app.db import now
 from app.feeds import leases
 from app.protocol import vocab
 from app.protocol.errors import BadRequest
 from app.protocol.words import platform_of
+from app.statements import among
 
 UNDO_S: Final = 60
 BATCH: Final = 500

@@ -13,10 +13,11 @@ from app.access.principal import narrowed
 from app.admission import publishing, ramp
 from app.admission.states import BEYOND, RAMP, WAITING
 from app.admission.tables import candidate
-from app.db import among, now
+from app.db import now
 from app.feeds import service as feeds
 from app.protocol.errors import BadRequest
 from app.protocol.words import Job
+from app.statements import among
 
 
 class Entered(NamedTuple):

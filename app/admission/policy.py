@@ -15,11 +15,11 @@ from sqlalchemy import Connection, delete, select
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed, unbound, within
 from app.admission.tables import policy as table
-from app.db import upsert
 from app.protocol import vocab
 from app.protocol.canonical import canonical
 from app.protocol.errors import BadRequest, Forbidden, NotFound
 from app.protocol.record import Prepared, Record
+from app.statements import upsert
 
 LEVELS: Final = ("school", "district", "city", "province", "nation")
 _OF_CODE: Final = {"N": "nation", "P": "province", "C": "city", "D": "district", "S": "school", "E": "school"}

@@ -17,12 +17,13 @@ from app.admission.states import WITHDRAWN
 from app.catalogue import originals, service
 from app.catalogue.arrivals import Arrival, Origin, Outcome
 from app.clock import iso
-from app.db import load, now
+from app.db import now
 from app.feeds import service as feeds
 from app.protocol.connector import Fault
 from app.protocol.record import prepare, rebuilt, restore
 from app.protocol.vocab import province_of
 from app.protocol.words import ID_LIMIT, record_id
+from app.statements import load
 
 ANNOTATION: Final = "annotation"
 """The resource type of annotation records: a facet tells them apart."""

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Select, func, or_, select, tuple_, update
 from app.access.principal import narrowed, within
 from app.admission.states import EACH_BY_ITSELF, PUBLIC, WAITING
 from app.admission.tables import candidate, verdict
-from app.db import now, plain
+from app.db import now
 from app.protocol import vocab
 from app.protocol.errors import NotFound
+from app.statements import plain
 
 CLAIM_S: Final = 900
 _SHOWN = tuple(c for c in candidate.c if c.name not in ("raw", "context", "source_hash", "matter", "province"))

@@ -18,11 +18,12 @@ from app.access.scopes import Scope
 from app.admission.states import DECIDED, RAMP
 from app.admission.tables import candidate
 from app.admission.tables import ramp as table
-from app.db import now, plain, upsert
+from app.db import now
 from app.feeds import service as feeds
 from app.platforms import notices
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.settings import Settings
+from app.statements import plain, upsert
 
 STEPS: Final = (1, 10, 100)
 DRAWS: Final = 10_000

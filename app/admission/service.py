@@ -17,8 +17,9 @@ from app.admission.tables import candidate
 from app.catalogue import originals, queries, service
 from app.catalogue.arrivals import Arrival, Origin, Outcome, newest
 from app.catalogue.tables import sighting
-from app.db import among, load, now
+from app.db import now
 from app.protocol.words import platform_of
+from app.statements import among, load
 
 _FIRST = select(candidate.c.id).limit(1)
 COLUMNS = tuple(column.name for column in candidate.c)

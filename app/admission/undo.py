@@ -14,10 +14,11 @@ from app.admission.states import NARROW, PUBLIC, REJECTED, WITHDRAWN
 from app.admission.tables import candidate, verdict
 from app.catalogue import queries, service
 from app.catalogue.arrivals import Arrival, Origin
-from app.db import among, now
+from app.db import now
 from app.feeds import leases
 from app.protocol.errors import Conflict, Forbidden, NotFound
 from app.protocol.record import rebuilt
+from app.statements import among
 
 _STATES = {"admitted": PUBLIC, "narrow": NARROW, "rejected": REJECTED, "withdrawn": WITHDRAWN}
 

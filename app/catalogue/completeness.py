@@ -15,11 +15,12 @@ from sqlalchemy import Connection, and_, desc, or_, select
 
 from app.access.principal import narrowed, unbound
 from app.catalogue.tables import completeness, record
-from app.db import insert_missing, now
+from app.db import now
 from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.platforms.tables import platform
 from app.protocol.record import restore
+from app.statements import insert_missing
 
 SAMPLE: Final = 200
 PEERS: Final = 3

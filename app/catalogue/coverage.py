@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlalchemy import Connection, func, select, tuple_
 
 from app.catalogue.tables import coverage
-from app.db import load
 from app.protocol import vocab
+from app.statements import load
 
 Cell = tuple[str, str, str]
 KNOWN = ("edition", "subject", "grade")

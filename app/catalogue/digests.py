@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Select, bindparam, delete, func, select
 
 from app.catalogue.tables import digest_bucket, digest_pending
-from app.db import among_bound, load, many
 from app.protocol.canonical import MODULUS, root
+from app.statements import among_bound, load, many
 
 ELEMENT: Final = 32  # bytes
 # Bytes of a prefix: 65,536 buckets of the whole catalogue, 256 of a feed.

@@ -15,8 +15,9 @@ from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, 
 
 from app.catalogue import coverage, digests, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
-from app.db import among, among_bound, load, many, now, upsert
+from app.db import now
 from app.protocol.canonical import element
+from app.statements import among, among_bound, load, many, upsert
 
 
 class Change(NamedTuple):

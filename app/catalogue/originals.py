@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from app.catalogue.queries import position_before
 from app.catalogue.tables import about, original, original_context, record
-from app.db import insert_missing, load, now, upsert
+from app.db import now
+from app.statements import insert_missing, load, upsert
 
 BATCH = 500
 DAYS = 30

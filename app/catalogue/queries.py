@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, desc, func, literal, select, union_all
 
 from app.catalogue.tables import about, departure, history, moment, position, record, tally
-from app.db import among
+from app.statements import among
 
 
 def epoch(connection: Connection) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from app.db import load
 from app.protocol.text import query_tokens
+from app.statements import load
 
 # So that the largest row stays below PostgreSQL's 1 MiB a vector, 16,383 places and 255 places a lexeme.
 WORDS_LIMIT: Final = 3000

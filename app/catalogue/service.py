@@ -14,11 +14,11 @@ from app.catalogue import originals
 from app.catalogue.arrivals import Arrival, Origin, Outcome, judge, newest
 from app.catalogue.order import COLUMNS, Change, bury, write
 from app.catalogue.tables import about, history, record
-from app.db import among, among_bound, many, upsert
 from app.protocol.canonical import canonical
 from app.protocol.record import rebuilt
 from app.protocol.text import index_tokens
 from app.protocol.words import platform_of
+from app.statements import among, among_bound, many, upsert
 
 WITHDRAWN = "withdrawn"  # the flag of a row that is no tombstone: the record lives on where it comes from
 

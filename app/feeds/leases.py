@@ -25,12 +25,13 @@ from sqlalchemy import (
 )
 
 from app.access.principal import narrowed
-from app.db import insert_missing, now
+from app.db import now
 from app.feeds.tables import feed, host
 from app.feeds.turns import Queue
 from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
 from app.protocol.words import Job
+from app.statements import insert_missing
 
 HOST_LIMIT = 2  # feeds of one host harvested at the same time
 FAILURES, REST_S = 4, 60  # requests without an answer, and for how long their host is left alone then

@@ -15,12 +15,13 @@ from app.access.keyring import Keyring
 from app.access.principal import PRINCIPALS, Rows, Statement, acting, narrowed, unbound
 from app.access.quotas import STANDARD
 from app.access.scopes import Scope
-from app.db import now, plain
+from app.db import now
 from app.feeds.tables import feed
 from app.platforms import notices
 from app.platforms import service as platforms
 from app.platforms.queries import enrolment_of
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound, QuotaFull
+from app.statements import plain
 
 SUSPENDED: Final = "suspended"
 MASK: Final = "**********"  # what a secret is in a stored configuration (pydantic's)

@@ -26,11 +26,11 @@ from sqlalchemy import (
 )
 
 from app.access.audit import Act, note
-from app.db import upsert
 from app.feeds.tables import feed, turn
 from app.platforms.queries import by_code, mine
 from app.platforms.tables import platform
 from app.protocol.errors import BadRequest
+from app.statements import upsert
 
 HEAVIEST: Final = 100
 _STEP: Final = 1_000_000  # what a turn of weight 1 moves its platform on by

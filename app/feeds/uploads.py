@@ -17,10 +17,11 @@ from sqlalchemy import Connection, desc, select, update
 
 from app.access.audit import Act, note
 from app.access.quotas import STANDARD
-from app.db import now, plain
+from app.db import now
 from app.feeds import service
 from app.feeds.tables import feed, upload
 from app.protocol.errors import BadRequest, QuotaExceeded, TooLarge
+from app.statements import plain
 
 KIND = "upload"
 _DAY_US = 86_400_000_000

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from app.access.principal import narrowed
 from app.catalogue import service
 from app.catalogue.tables import record, sighting
-from app.db import among, insert_missing, now, upsert
+from app.db import now
 from app.feeds.brakes import Limit
 from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
+from app.statements import among, insert_missing, upsert
 
 LEFT = "left"  # the record has left the scope that is read, and lives on at its origin
 

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, desc, select
 
 from app.catalogue.queries import position_before
 from app.catalogue.tables import record
-from app.db import accumulate
 from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.harvest.runs import day_of
 from app.harvest.tables import FRESHNESS, freshness_day, objective, run
 from app.harvest.totals import BLAMES, HUB, SOURCE, add, blame
 from app.protocol.words import Job, RunStatus
+from app.statements import accumulate
 
 PERIODS: Final = 2  # the default: visible within two of the feed's periods,
 LEAST_S: Final = 600  # but at least this,

@@ -14,13 +14,13 @@ from sqlalchemy import Connection, select
 
 from app.access.principal import unbound
 from app.catalogue.tables import record
-from app.db import among
 from app.feeds.tables import feed
 from app.harvest.prepare import Batch
 from app.platforms.tables import platform
 from app.protocol import vocab
 from app.protocol.connector import Fault
 from app.protocol.words import platform_of
+from app.statements import among
 
 _RELAYS, _LEVELS = "NPCD", "NPCDS"
 

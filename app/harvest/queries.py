@@ -8,13 +8,13 @@ from sqlalchemy import Connection, desc, func, select
 from app.admission.states import BRAKED
 from app.admission.tables import candidate
 from app.catalogue.tables import record
-from app.db import plain
 from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.harvest.runs import report
 from app.harvest.tables import held, rejection, removal, run
 from app.protocol.errors import NotFound
 from app.protocol.words import Job
+from app.statements import plain
 
 SAMPLE = 50
 

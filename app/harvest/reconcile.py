@@ -13,7 +13,6 @@ from sqlalchemy import Connection, select
 
 from app.admission import service as admission
 from app.catalogue import service
-from app.db import among
 from app.feeds import leases
 from app.harvest import brake, runs
 from app.harvest.pages import Memory, Run, ahead, pages, steps
@@ -23,6 +22,7 @@ from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Page
 from app.protocol.errors import BadRequest, PeerViolation
 from app.protocol.words import Job
+from app.statements import among
 
 SHOWN = 20  # identifiers of each sort that a run's note names
 PICK_LIMIT = 1000  # records asked for one by one; more of them, and a full harvest is cheaper for both sides

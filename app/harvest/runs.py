@@ -7,12 +7,13 @@ import orjson
 from sqlalchemy import BigInteger, Connection, bindparam, desc, select, update
 
 from app.catalogue.arrivals import Outcome
-from app.db import insert_missing, now, plain
+from app.db import now
 from app.feeds.service import mine
 from app.harvest import totals
 from app.harvest.tables import ANSWERS, COUNTS, TRAFFIC, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
+from app.statements import insert_missing, plain
 
 
 class Asked(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.db import accumulate
 from app.harvest.tables import metric_total
+from app.statements import accumulate
 
 SOURCE, NETWORK, HUB = BLAMES = ("source", "network", "hub")
 _OURS: Final = ("hub.", "lease.", "request.", "net.address_forbidden")

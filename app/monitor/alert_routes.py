@@ -16,13 +16,14 @@ from sqlalchemy import Connection, delete, select, update
 from app.access import secrets
 from app.access.audit import Act, note
 from app.access.keyring import Keyring
-from app.db import now, plain
+from app.db import now
 from app.harvest.guard import parse_url
 from app.monitor.causes import Rule
 from app.monitor.courier import KINDS
 from app.monitor.notices import checked_quiet
 from app.monitor.tables import alert_route, notice
 from app.protocol.errors import AddressForbidden, BadRequest, Conflict, NotFound
+from app.statements import plain
 
 RECIPIENTS: Final = 20
 ROUTES: Final = 100

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, or_, select, update
 
 from app.access import keys
-from app.db import Database, insert_missing, now, why
+from app.db import Database, now, why
 from app.disk import Disk
 from app.harvest.worker import owner
 from app.monitor import alert_routes, incidents, notices, observe, wording
@@ -20,6 +20,7 @@ from app.monitor.courier import AlertUndelivered, Courier
 from app.monitor.notices import Batch
 from app.monitor.tables import watch
 from app.protocol.errors import NotFound, SecretLost, Unavailable
+from app.statements import insert_missing
 
 log = structlog.get_logger()
 NAME = "alerts"

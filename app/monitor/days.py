@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, literal, select, text
 
-from app.db import plain
 from app.feeds.service import mine
 from app.feeds.tables import feed
 from app.harvest.tables import COUNTS, run_day
+from app.statements import plain
 
 
 class Outcome(StrEnum):

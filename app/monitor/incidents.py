@@ -8,12 +8,13 @@ from sqlalchemy import Connection, bindparam, desc, func, select, update
 
 from app.access import audit
 from app.access.audit import Act
-from app.db import now, plain
+from app.db import now
 from app.monitor.causes import Cause, Rule, Severity
 from app.monitor.notices import Event, drop, tell
 from app.monitor.tables import incident
 from app.monitor.wording import clean
 from app.protocol.errors import BadRequest, Conflict, NotFound
+from app.statements import plain
 
 PATIENCE_S: Final = 120  # a cause that is gone for so long is over: what goes on and off is one incident
 MEMBERS: Final = 100  # feeds that an incident names; it counts all

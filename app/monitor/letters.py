@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, and_, delete, select, update
 
 from app.access.audit import Act, note
-from app.db import Database, insert_missing, now, plain, upsert
+from app.db import Database, now
 from app.monitor.alert_routes import recipients
 from app.monitor.courier import AlertUndelivered, Courier, Letter
 from app.monitor.digest import Digest, digest, due_at, last_week, week_name
@@ -21,6 +21,7 @@ from app.monitor.tables import digest_letter, digest_reader
 from app.platforms import service as platforms
 from app.platforms.service import mine
 from app.protocol.errors import BadRequest, NotFound
+from app.statements import insert_missing, plain, upsert
 
 log = structlog.get_logger()
 LANGUAGES: Final = ("zh-CN", "en")

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, select, update
 
-from app.db import insert_missing
 from app.monitor.tables import alert_route, incident, notice
 from app.protocol.errors import BadRequest
+from app.statements import insert_missing
 
 ATTEMPTS: Final = 12  # with the pauses below: given up after some seven hours
 PAUSE_S: Final = 60

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, func, select
 
 from app.access.audit import Act, note
-from app.db import among, now, upsert
+from app.db import now
 from app.feeds.service import by_id, mine, owner
 from app.feeds.tables import feed
 from app.harvest.freshness import PERMILLE, agreed, within
@@ -16,6 +16,7 @@ from app.harvest.runs import day_of
 from app.harvest.tables import FRESHNESS, freshness_day, objective
 from app.harvest.totals import BLAMES
 from app.protocol.errors import BadRequest
+from app.statements import among, upsert
 
 DAYS: Final = 30
 FAST: Final = 0.2  # of the 30 days' budget spent within the last two days: at that pace it lasts ten days

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from app.access.audit import Act, note
 from app.access.principal import acting
-from app.db import now, plain
+from app.db import now
 from app.platforms import moves, notices
 from app.platforms.history import evidence
 from app.platforms.queries import enrolment_of, mine
@@ -15,6 +15,7 @@ from app.platforms.stages import DAY_US, HARVESTED, Stage
 from app.platforms.tables import grading
 from app.protocol.errors import BadRequest, NotFound
 from app.settings import Settings
+from app.statements import plain
 
 BEIJING: Final = timezone(timedelta(hours=8))
 REASON: Final = "等级保护备案已过期 the security grading has expired"

@@ -7,12 +7,13 @@ from sqlalchemy import Connection, desc, func, select, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
-from app.db import among, now, plain
+from app.db import now
 from app.platforms.queries import enrolment_of, mine
 from app.platforms.stages import DAY_US, named
 from app.platforms.tables import addressee, notice, platform
 from app.protocol import vocab
 from app.protocol.errors import BadRequest, Conflict, NotFound
+from app.statements import among, plain
 
 
 def send(

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Select, desc, func, or_, selec
 
 from app.access import principal
 from app.access.principal import PRINCIPALS, Rows, Statement, acting, narrowed, unbound
-from app.db import plain
 from app.platforms.stages import DAY_US, FORGOTTEN_DAYS, Stage, Verdict, missing, turn
 from app.platforms.tables import document, enrolment, platform, step
 from app.protocol.errors import NotFound
 from app.protocol.words import ENROLMENT_ID, PLATFORM_CODE
+from app.statements import plain
 
 _HIDDEN: Final = ("challenge", "origin")
 _DECIDED: Final = (Verdict.MOVED, Verdict.REFUSED)

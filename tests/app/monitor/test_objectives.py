@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from app.catalogue.tables import record
-from app.db import Database, now, upsert
+from app.db import Database, now
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
 from app.feeds import leases
@@ -19,6 +19,7 @@ from app.harvest.totals import blame
 from app.monitor import objectives
 from app.monitor.objectives import DAYS, Standing
 from app.protocol.errors import BadRequest, HutongError, NotFound, PeerThrottled, PeerUnavailable, PeerUnreachable
+from app.statements import upsert
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
 
