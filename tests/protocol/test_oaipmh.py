@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
 from app.protocol import oaipmh, xml
+from app.protocol.connector import Fault, Fine
 from app.protocol.errors import PeerViolation
 from app.protocol.formats import read_mods, read_nsdl_dc, read_oai_dc
 from app.protocol.formats.dublin_core import LISTED, TAKES, draft, mended, put, settled
 from app.protocol.oaipmh import reading
+from app.protocol.record import Prepared, prepare
+from app.protocol.text import rule
 from tests.conftest import SCHEMAS
 
 DATE = "2026-03-01T08:00:00Z"
@@ -244,7 +247,10 @@ def test_dublin_core_says_only_what_it_was_told() -> None:
                 ]
             ),
             st.text(alphabet="语a<>&;]!-?'\"\t\n\r\x01\ufffe 　", max_size=12).map(lambda t: t.replace("<", "&lt;"))
-            | st.sampled_from(["a & b", "]]>", "&amp;&#13;", "<!-- c -->", "<![CDATA[x]]>", "<b>x</b>", "&nbsp;"]),
+            | st.sampled_from(["a & b", "]]>", "&amp;&#13;", "<!-- c -->", "<![CDATA[x]]>", "<b>x</b>", "&nbsp;"])
+            | st.sampled_from(
+                ["&am", "p;", "&#x85;", "\x85", "\x7f", "\ufdd0", "\U0001ffff", "&lt;b&gt;", "&#xfdd0;", "&#0;"]
+            ),
         ),
         max_size=6,
     ),
@@ -265,7 +271,9 @@ def test_a_flat_record_means_the_same_as_a_parsed_one(elements: list[tuple[str, 
         return
     assert root is not None
     if flat is not None:
-        assert list(zip(*flat, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        names, texts, fine = flat
+        assert list(zip(names, texts, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert fine == (not any(map(rule, texts)))
 
 
 @pytest.mark.parametrize("broken", ["<dc:title>a>/dc:title>", "<dc:title>a>/dc:title<", "<dc:title>a > b</dc:title>"])
@@ -274,29 +282,50 @@ def test_a_bracket_that_stands_for_another_is_left_to_the_parser(broken: str) ->
     context = b'<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">'
     inside = '<d:dc xmlns:d="urn:d" xmlns:dc="urn:dc">{}</d:dc>'
     whole = raw.format(inside.format("<dc:title>a</dc:title>")).encode()
-    assert oaipmh.elements(whole, context) == (("title",), ["a"])
+    assert oaipmh.elements(whole, context) == (("title",), ["a"], True)
     assert oaipmh.elements(raw.format(inside.format(broken)).encode(), context) is None
     assert oaipmh.elements(whole + b"a", context) is None
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([*LISTED, *TAKES, "creator", "publisher", "relation", "isPartOf", "unknown"]),
-            st.sampled_from(
-                [" ", "语文", " a ", "三年级", "Grade 3", "https://a.test/1", "ISBN 978", "und", "a\rb", "x" * 300]
-            ),
+ELEMENTS = st.lists(
+    st.tuples(
+        st.sampled_from([*LISTED, *TAKES, "creator", "publisher", "relation", "isPartOf", "unknown"]),
+        st.sampled_from(
+            [" ", "语文", " a ", "三年级", "Grade 3", "https://a.test/1", "ISBN 978", "und", "a\rb", "x" * 300, "a\nb",
+             "\x85", "&#x85;", "<b>&#13;</b>", "\ufdd0"]
         ),
-        max_size=12,
-    )
-)
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(ELEMENTS)
 def test_elements_gathered_at_once_make_the_draft_of_elements_put_one_by_one(elements: list[tuple[str, str]]) -> None:
     one_by_one: dict[str, Any] = {}
     for name, text in elements:
         if text.strip():
             put(one_by_one, name, mended(text.strip()))
-    gathered = draft(tuple(name for name, _ in elements), [text for _, text in elements])
+    gathered = draft(tuple(name for name, _ in elements), [text for _, text in elements], fine=False)
     assert gathered == settled(one_by_one)
+
+
+@given(ELEMENTS)
+@example([("description", "&#x81;")])
+@example([("abstract", "<b>&#x81;</b>"), ("description", "课")])
+def test_a_draft_of_fine_texts_is_the_same_and_is_prepared_the_same(elements: list[tuple[str, str]]) -> None:
+    elements = [("title", "课"), *((name, text) for name, text in elements if rule(text) is None)]
+    names, texts = tuple(name for name, _ in elements), [text for _, text in elements]
+    judged, known = draft(names, list(texts), fine=False), draft(names, texts, fine=True)
+    assert known == judged
+    assert prepare(known, "ix:P-440000-01:f/1") == prepare(judged, "ix:P-440000-01:f/1")
+
+
+def test_what_is_not_the_drafts_own_is_judged_though_the_draft_is_fine() -> None:
+    known = draft(("title", "subject"), ["课", "x"], fine=True)
+    assert isinstance(known, Fine)
+    assert isinstance(prepare(known, "ix:a:b/\x85"), Fault)
+    assert isinstance(prepare(known, "ix:a:b/1", tables={"subject": {"x": "\x85"}}), Fault)
+    assert isinstance(prepare(known, "ix:a:b/1"), Prepared)
 
 
 def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
@@ -307,4 +336,4 @@ def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
     for found, root in zip(flat, parsed, strict=True):
         assert root is not None
         assert found is not None
-        assert list(zip(*found, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert list(zip(*found[:2], strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
