@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +66,11 @@ def _slow(page: bytes) -> oaipmh.Listing:
 
 
 def _meaning(listing: oaipmh.Listing) -> tuple[object, ...]:
-    raws = [item.raw for item in listing.slices]
+    raws = [item.raw for item in listing.entries]
     held = [
         node if node is None else etree.tostring(node, method="c14n") for node in oaipmh.metadata(raws, listing.context)
     ]
-    bare = [replace(item, raw=b"") for item in listing.slices]
+    bare = [item._replace(raw=b"") for item in listing.entries]
     return bare, [h and h.split(b">", 1)[1] for h in held], listing.token, listing.total, listing.error, listing.verb
 
 
@@ -91,7 +90,7 @@ def test_parsing_undoes_rendering(items: list[tuple[str, bool]], token: str, tot
     for verb, parts in (("ListIdentifiers", heads), ("ListRecords", [oaipmh.record(head, "<m/>") for head in heads])):
         body = f"<{verb}>{''.join(parts)}{tail}</{verb}>"
         found = oaipmh.cut(oaipmh.envelope(DATE, "http://a.test/oai", {"verb": verb}, body))
-        assert [(item.identifier, item.deleted) for item in found.slices] == items
+        assert [(item.identifier, item.deleted) for item in found.entries] == items
         assert (found.response_date, found.token, found.total, found.verb) == (DATE, token, total, verb)
 
 
@@ -156,7 +155,7 @@ def test_rendered_errors_satisfy_the_official_schema(schema: etree.XMLSchema) ->
 
 def test_nsdl_records_are_cut_and_read(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "nsdl" / "GoodResponseSinglePage.xml").read_bytes())
-    nodes = list(oaipmh.metadata([item.raw for item in page.slices], page.context))
+    nodes = list(oaipmh.metadata([item.raw for item in page.entries], page.context))
     drafts = [read_nsdl_dc(node) for node in nodes if node is not None]
     assert (len(drafts), page.token, page.context[:8]) == (162, None, b"<OAI-PMH")
     assert all(draft["title"] for draft in drafts)
@@ -171,7 +170,7 @@ def test_real_answers_are_cut_as_they_are_parsed(data: Path) -> None:
         if refusal is not None:
             continue
         quick, slow = oaipmh.cut(content), _slow(content)
-        assert [replace(s, raw=b"") for s in quick.slices] == [replace(s, raw=b"") for s in slow.slices], file.name
+        assert [s._replace(raw=b"") for s in quick.entries] == [s._replace(raw=b"") for s in slow.entries], file.name
         assert (quick.token, quick.total, quick.error) == (slow.token, slow.total, slow.error)
 
 
@@ -200,7 +199,7 @@ def test_zenodo_errors_and_identities(data: Path) -> None:
 
 def test_dpla_mods(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "dpla" / "oai-page.xml").read_bytes())
-    nodes = oaipmh.metadata([item.raw for item in page.slices], page.context)
+    nodes = oaipmh.metadata([item.raw for item in page.entries], page.context)
     drafts = [read_mods(node) for node in nodes if node is not None]
     assert len([draft for draft in drafts if draft["title"]]) == 10
 
@@ -330,8 +329,8 @@ def test_what_is_not_the_drafts_own_is_judged_though_the_draft_is_fine() -> None
 
 def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "zenodo" / "list_records-00.xml").read_bytes())
-    flat = [oaipmh.elements(item.raw, page.context) for item in page.slices]
-    parsed = oaipmh.metadata([item.raw for item in page.slices], page.context)
+    flat = [oaipmh.elements(item.raw, page.context) for item in page.entries]
+    parsed = oaipmh.metadata([item.raw for item in page.entries], page.context)
     assert len(flat) == 50
     for found, root in zip(flat, parsed, strict=True):
         assert root is not None
