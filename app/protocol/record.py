@@ -57,7 +57,9 @@ def prepare(
     if native:
         content, flags = dict(draft), []
     else:
-        content = {name: value for name, value in draft.items() if value or value == 0}
+        content = dict(draft)
+        for name in [name for name, value in content.items() if not (value or value == 0)]:
+            del content[name]
         flags = _code(content, tables or {})
         content["id"] = id
     if "title" not in content:

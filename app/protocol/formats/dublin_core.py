@@ -163,12 +163,17 @@ def _may_be_html(text: str) -> bool:
 
 def _identifier(draft: dict[str, Any], text: str) -> None:
     """An address is where it is; anything else is an entry in a catalogue, named where the text names it."""
-    if _URL.match(text):
+    if _is_address(text):
         draft.setdefault("location", []).append(text[:4000])
         return
     found = _CATALOG.match(text)
     item = {"catalog": found[1].upper(), "entry": text[found.end() :]} if found else {"entry": text}
     draft.setdefault("identifiers", []).append({**item, "entry": item["entry"][:4000]})
+
+
+def _is_address(text: str) -> bool:
+    """Asked without the pattern where the first letter already says no: most texts are not addresses."""
+    return text[:1] in ("h", "H") and _URL.match(text) is not None
 
 
 def _language(draft: dict[str, Any], text: str) -> None:
@@ -196,7 +201,7 @@ def _standard(draft: dict[str, Any], text: str) -> None:
 
 def _rights(draft: dict[str, Any], text: str) -> None:
     rights = draft.setdefault("rights", {})
-    if _URL.match(text) and " " not in text and "licence_uri" not in rights:
+    if _is_address(text) and " " not in text and "licence_uri" not in rights:
         rights["licence_uri"] = text[:4000]
     else:
         rights["statement"] = (f"{rights['statement']}\n{text}" if "statement" in rights else text)[:20_000]
