@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
-from app.protocol import vocab
 from app.protocol.connector import Draft, Fine
 from app.protocol.html import to_text
 from app.protocol.text import rule
+from app.protocol.vocab.lookup import resolve
 
 Take = Callable[[dict[str, Any], str], None]
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -120,7 +120,7 @@ def settled(draft: Draft) -> Draft:
 
 
 def _is_subject(word: str) -> bool:
-    return vocab.resolve("subject", word) is not None
+    return resolve("subject", word) is not None
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:
@@ -219,7 +219,7 @@ def _level(draft: dict[str, Any], text: str) -> None:
 
 
 def _stage(text: str) -> bool:
-    return vocab.resolve("stage", text) is not None
+    return resolve("stage", text) is not None
 
 
 LISTED: Final[dict[str, tuple[str, int]]] = {
