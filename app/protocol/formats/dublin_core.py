@@ -44,7 +44,7 @@ def draft(names: tuple[str, ...], texts: list[str], fine: bool = False) -> Draft
     stand is known for all records with these elements.
     """
     texts = [text.strip() for text in texts]
-    if "" in texts:
+    if not all(texts):
         names = tuple([name for name, text in zip(names, texts, strict=True) if text])
         texts = [text for text in texts if text]
     if not fine and not "".join(texts).isprintable():

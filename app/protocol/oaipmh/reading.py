@@ -69,7 +69,7 @@ def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
     entries: list[Entry] = []
     rest: list[bytes] = []
     at = 0
-    start = content.find(_OPEN)
+    first = start = content.find(_OPEN)
     opaque = _holds(content, start, b"<!") or _holds(content, start, b"<?")
     while (start := content.find(_OPEN, at)) >= 0:
         end = content.find(_CLOSE, start) + len(_CLOSE)
@@ -80,7 +80,10 @@ def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
         rest.append(content[at:start])
         at = end
     rest.append(content[at:])
-    return (entries, b"<record/>".join(rest)) if entries else None
+    # Counted once for a page: a record inside a record, or anything else that begins like one, is unusual.
+    if not entries or content.count(_NESTED, first) != len(entries):
+        return None
+    return entries, b"<record/>".join(rest)
 
 
 def _holds(content: bytes, start: int, mark: bytes) -> bool:
@@ -90,7 +93,7 @@ def _holds(content: bytes, start: int, mark: bytes) -> bool:
 
 def _sliced(raw: bytes, opaque: bool) -> Entry | None:
     found = _HEADER.match(raw)
-    if found is None or raw.find(_NESTED, len(_OPEN)) >= 0 or (opaque and not _closed(raw)):
+    if found is None or (opaque and not _closed(raw)):
         return None
     try:
         identifier, datestamp = xml.unescape(found[2].decode()), found[3].decode()
