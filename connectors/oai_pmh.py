@@ -108,22 +108,21 @@ class OaiPmh(Connector):
         yield self._listed(checkpoint, page, _begun(page.response_date, walk.date(response.headers)))
 
     def _listed(self, checkpoint: Checkpoint, page: oaipmh.Listing, begun: str) -> Page:
-        if page.error is not None and not page.slices:
+        if page.error is not None and not page.entries:
             return self._error(checkpoint, begun, *page.error)
         if page.verb != self.verb:
             raise PeerViolation("oai.verb", f"the answer to {self.verb} holds {page.verb or 'no list'}")
         if page.token and len(page.token) > TOKEN_LIMIT:
             raise PeerViolation("page.limit", f"a resumptionToken of {len(page.token)} characters")
-        entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
         begins, started = "started" not in checkpoint, checkpoint.get("started") or begun
         listing = f"full-{started}" if started and self._whole(checkpoint) else None
         if page.token:
-            guard = progress(checkpoint, [item.identifier for item in page.slices], page.token)
+            guard = progress(checkpoint, [entry.identifier for entry in page.entries], page.token)
             after = {**checkpoint, "started": started, "token": page.token, **guard}
-            return Page(entries, after, False, page.context, listing, None, page.total, begins)
+            return Page(page.entries, after, False, page.context, listing, None, page.total, begins)
         complete = frozenset({listing}) if listing else None
         following = self._next(started, checkpoint)
-        return Page(entries, following, True, page.context, listing, complete, page.total, begins)
+        return Page(page.entries, following, True, page.context, listing, complete, page.total, begins)
 
     def _whole(self, checkpoint: Checkpoint) -> bool:
         """Whether this run lists everything and its gaps are the only news of deletions (2.5.1)."""
@@ -154,10 +153,12 @@ class OaiPmh(Connector):
     def parse(self, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
         """Flat records one by one from their bytes; other formats in one parse, alone when a bad one is among them."""
         flat = FLAT.get(self.format or self.prefix)
-        if flat is None or not entries or oaipmh.elements(entries[0].raw, context) is None:
+        first = oaipmh.elements(entries[0].raw, context) if flat is not None and entries else None
+        if flat is None or first is None:
             yield from self._together(entries, context)
             return
-        for entry in entries:
+        yield flat(*first)
+        for entry in entries[1:]:
             found = oaipmh.elements(entry.raw, context)
             yield flat(*found) if found is not None else self._alone(entry, context)
 
@@ -217,8 +218,7 @@ class OaiRecords(OaiPmh):
         if page.error is not None and page.error[0] not in ("idDoesNotExist", "cannotDisseminateFormat"):
             raise PeerViolation(f"oai.{page.error[0] or 'error'}", f"the repository answers {': '.join(page.error)}")
         at = checkpoint.get("at", 0) + 1
-        entries = [Entry(item.identifier, item.raw, item.datestamp, item.deleted) for item in page.slices]
-        yield Page(entries, {"at": at}, at >= len(self.identifiers), page.context)
+        yield Page(page.entries, {"at": at}, at >= len(self.identifiers), page.context)
 
 
 def _richest(base: str, offered: Sequence[tuple[str, str]]) -> Evidence:

@@ -24,6 +24,8 @@ MODULES = (
     "app/protocol/record.py",
     "app/protocol/seen.py",
     "app/protocol/text.py",
+    "app/protocol/vocab/languages.py",
+    "app/protocol/vocab/lookup.py",
     "app/protocol/words.py",
     "app/harvest/prepare.py",
 )

@@ -1,9 +1,9 @@
 """From entries to arrivals: parse, map, validate, hash, tokenise. Pure, so that it can run beside the writer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
@@ -17,6 +17,8 @@ from app.protocol.record import Prepared, prepare
 from app.protocol.rules.engine import Live
 from app.protocol.text import tokens_of
 from app.protocol.words import ID_LIMIT, record_id
+
+_TOGETHER: Final = 32
 
 
 class Source(NamedTuple):
@@ -98,7 +100,7 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     """Arrivals and refusals of entries that are not deletions, in order."""
     made, key = reading(source), source_key(source, context)
     batch, accepted = Batch(), list[tuple[Entry, Prepared]]()
-    for place, (entry, draft) in enumerate(zip(entries, made.connector.parse(entries, context), strict=True)):
+    for place, (entry, draft) in enumerate(zip(entries, _parsed(made.connector, entries, context), strict=True)):
         outcome = _one(source, made, entry, draft)
         if isinstance(outcome, Fault):
             batch.refused.append((place, outcome))
@@ -110,6 +112,16 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
         for (entry, record), tokens in zip(accepted, words, strict=True)
     ]
     return batch
+
+
+def _parsed(connector: Connector, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
+    """What the connector makes of each entry, some entries at a time.
+
+    A processor is quicker when the same code runs for a while before other code does; all at once would not stay in
+    its cache.
+    """
+    for start in range(0, len(entries), _TOGETHER):
+        yield from list(connector.parse(entries[start : start + _TOGETHER], context))
 
 
 def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault) -> Prepared | Fault:

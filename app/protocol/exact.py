@@ -21,13 +21,16 @@ class Shape:
         self.listed: Final[dict[str, Shape]] = {}
 
 
-def fits(content: dict[str, Any], shape: Shape) -> bool:
-    """True when every field is known, of its exact type, not empty and not too long, and none is missing."""
-    return _objects([content], shape)
+def fits(content: dict[str, Any], shape: Shape, fine: bool = False) -> bool:
+    """True when every field is known, of its exact type, not empty and not too long, and none is missing.
+
+    `fine`: all texts are known to keep the text rule.
+    """
+    return _objects([content], shape, fine)
 
 
 # Loops, not `all`, and one call for a whole list: a generator and a call cost more than what they ask here.
-def _objects(values: list[Any], shape: Shape) -> bool:
+def _objects(values: list[Any], shape: Shape, fine: bool) -> bool:
     required, texts = shape.required, shape.texts
     for value in values:
         if type(value) is not dict:
@@ -37,27 +40,31 @@ def _objects(values: list[Any], shape: Shape) -> bool:
                 return False
         for name, inner in value.items():
             if type(inner) is str:
-                # Nothing that the text rule refuses is printable.
-                if not 0 < len(inner) <= texts.get(name, 0) or not (inner.isprintable() or rule(inner) is None):
+                if not 0 < len(inner) <= texts.get(name, 0) or not (fine or _keeps_rule(inner)):
                     return False
-            elif not _fits_inside(name, inner, shape):
+            elif not _fits_inside(name, inner, shape, fine):
                 return False
     return True
 
 
-def _fits_inside(name: str, value: Any, shape: Shape) -> bool:
+def _fits_inside(name: str, value: Any, shape: Shape, fine: bool) -> bool:
     if type(value) is list:
         limit = shape.lists.get(name, 0)
-        return _texts(value, limit) if limit else name in shape.listed and _objects(value, shape.listed[name])
+        if limit:
+            return _texts(value, limit, fine)
+        return name in shape.listed and _objects(value, shape.listed[name], fine)
     if type(value) is dict:
-        return name in shape.objects and fits(value, shape.objects[name])
+        return name in shape.objects and fits(value, shape.objects[name], fine)
     return type(value) is int and name in shape.numbers
 
 
-def _texts(values: list[Any], limit: int) -> bool:
+def _texts(values: list[Any], limit: int, fine: bool) -> bool:
     for value in values:
-        if type(value) is not str or not 0 < len(value) <= limit:
-            return False
-        if not (value.isprintable() or rule(value) is None):
+        if type(value) is not str or not 0 < len(value) <= limit or not (fine or _keeps_rule(value)):
             return False
     return True
+
+
+def _keeps_rule(text: str) -> bool:
+    # Nothing that the text rule refuses is printable.
+    return text.isprintable() or rule(text) is None

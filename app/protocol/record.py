@@ -12,14 +12,15 @@ from typing import Any, Final, NamedTuple
 import orjson
 from pydantic import ValidationError
 
-from app.protocol import vocab
 from app.protocol.canonical import canonical, content_hash
-from app.protocol.connector import Draft, Fault
+from app.protocol.connector import Draft, Fault, Fine
 from app.protocol.exact import fits
 from app.protocol.schema import SHAPE, validate
 from app.protocol.schema import Record as Record
 from app.protocol.schema import Rights as Rights
 from app.protocol.text import rule
+from app.protocol.vocab.languages import language
+from app.protocol.vocab.lookup import resolve
 
 MANDATORY: Final = ("languages", "type", "contributors", "subject", "audience", "location", "rights")
 CODED: Final = ("subject", "stage", "grade", "type", "edition", "volume")
@@ -57,12 +58,15 @@ def prepare(
     if native:
         content, flags = dict(draft), []
     else:
-        content = {name: value for name, value in draft.items() if value or value == 0}
+        content = dict(draft)
+        for name in [name for name, value in content.items() if not (value or value == 0)]:
+            del content[name]
         flags = _code(content, tables or {})
         content["id"] = id
     if "title" not in content:
         return Fault("record.title_missing", "a record needs a title", "title", stage="validate")
-    right = fits(content, SHAPE)
+    # Beside the draft's own texts there are only codes of our lists, unless the feed has tables.
+    right = fits(content, SHAPE, isinstance(draft, Fine) and not tables and rule(id) is None)
     try:
         content = content if right else dict(validate(content))
         document = canonical(content)
@@ -136,10 +140,7 @@ def _code(content: dict[str, Any], tables: Mapping[str, Mapping[str, str]]) -> l
 def _resolved(name: str, term: Any, table: Mapping[str, str] | None, flags: list[str]) -> Any:
     if not isinstance(term, str):
         return term
-    if name != "languages":
-        code = vocab.resolve(name, term, table)
-    else:
-        code = (table and table.get(term)) or vocab.language(term)
+    code = resolve(name, term, table) if name != "languages" else (table and table.get(term)) or language(term)
     if code is not None:
         return code
     if (flag := f"unmapped:{name}") not in flags:

@@ -136,8 +136,11 @@ def _folded(chunks: list[str]) -> list[str]:
 
 
 def _tokens(folded: str) -> str:
+    if folded.isascii():
+        return " ".join(_words(folded))
     tokens: list[str] = []
-    for number, part in enumerate(_RUN.split(folded)):
+    parts: list[str] = _RUN.split(folded)
+    for number, part in enumerate(parts):
         if number % 2:  # split gives what is between runs at even places, runs at odd ones
             tokens += [part[at : at + 2] for at in range(len(part))]
         elif part:

@@ -103,6 +103,6 @@ def test_733_headers_over_four_pages_are_one_chain(data: Path) -> None:
     names: list[str] = []
     for number in range(1, 5):
         page = oaipmh.cut((data / "oai-pmh" / "nsdl" / f"GoodResponseFourPage_{number}.xml").read_bytes())
-        names += [item.identifier for item in page.slices]
+        names += [item.identifier for item in page.entries]
         assert (page.token is None) == (number == 4)
     assert len(set(names)) == 733

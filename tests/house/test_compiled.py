@@ -11,7 +11,7 @@ import pytest
 from tools import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("test_exact.py", "test_text.py", "test_words.py", "test_oaipmh.py")
+TESTS = ("test_exact.py", "test_text.py", "test_words.py", "test_oaipmh.py", "test_vocab.py")
 
 
 def _lacking() -> str | None:
@@ -49,7 +49,7 @@ def test_every_module_to_compile_is_there() -> None:
 def test_compiled_modules_pass_the_tests_of_their_sources(tmp_path: Path) -> None:
     if (lacking := _lacking()) is not None:
         pytest.skip(lacking)
-    for folder in ("app", "connectors", "tests/protocol"):
+    for folder in ("app", "connectors", "docs", "tests/protocol"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     shutil.copy(ROOT / "tests" / "__init__.py", tmp_path / "tests")
     (tmp_path / "tests" / "conftest.py").write_text(CONFTEST)

@@ -161,7 +161,7 @@ LEARNING = {"grade": 72, "stage": 100, "curriculum_standard": 100, "audience": 1
 
 def _drafts(page: bytes, read: Callable[[etree._Element], Any]) -> list[dict[str, Any]]:
     listing = oaipmh.cut(page)
-    nodes = oaipmh.metadata([item.raw for item in listing.slices], listing.context)
+    nodes = oaipmh.metadata([item.raw for item in listing.entries], listing.context)
     return [read(node) for node in nodes if node is not None]
 
 
@@ -193,7 +193,7 @@ def test_zenodo_embargoes_are_no_publication(data: Path) -> None:
 def test_the_descriptions_of_zenodo_lose_their_doubly_escaped_markup(data: Path) -> None:
     content = (data / "oai-pmh" / "zenodo" / "get_record-02.xml").read_bytes()
     page = oaipmh.cut(content)
-    (node,) = oaipmh.metadata([page.slices[0].raw], page.context)
+    (node,) = oaipmh.metadata([page.entries[0].raw], page.context)
     assert node is not None
     description = read_oai_dc(node)["description"]
     assert description.startswith("RDMO 2.1.0 (Dec 11, 2023)\nRefactor progress bar and overview\n")

@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
 from app.protocol import oaipmh, xml
+from app.protocol.connector import Fault, Fine
 from app.protocol.errors import PeerViolation
 from app.protocol.formats import read_mods, read_nsdl_dc, read_oai_dc
 from app.protocol.formats.dublin_core import LISTED, TAKES, draft, mended, put, settled
 from app.protocol.oaipmh import reading
+from app.protocol.record import Prepared, prepare
+from app.protocol.text import rule
 from tests.conftest import SCHEMAS
 
 DATE = "2026-03-01T08:00:00Z"
@@ -64,11 +66,11 @@ def _slow(page: bytes) -> oaipmh.Listing:
 
 
 def _meaning(listing: oaipmh.Listing) -> tuple[object, ...]:
-    raws = [item.raw for item in listing.slices]
+    raws = [item.raw for item in listing.entries]
     held = [
         node if node is None else etree.tostring(node, method="c14n") for node in oaipmh.metadata(raws, listing.context)
     ]
-    bare = [replace(item, raw=b"") for item in listing.slices]
+    bare = [item._replace(raw=b"") for item in listing.entries]
     return bare, [h and h.split(b">", 1)[1] for h in held], listing.token, listing.total, listing.error, listing.verb
 
 
@@ -88,7 +90,7 @@ def test_parsing_undoes_rendering(items: list[tuple[str, bool]], token: str, tot
     for verb, parts in (("ListIdentifiers", heads), ("ListRecords", [oaipmh.record(head, "<m/>") for head in heads])):
         body = f"<{verb}>{''.join(parts)}{tail}</{verb}>"
         found = oaipmh.cut(oaipmh.envelope(DATE, "http://a.test/oai", {"verb": verb}, body))
-        assert [(item.identifier, item.deleted) for item in found.slices] == items
+        assert [(item.identifier, item.deleted) for item in found.entries] == items
         assert (found.response_date, found.token, found.total, found.verb) == (DATE, token, total, verb)
 
 
@@ -153,7 +155,7 @@ def test_rendered_errors_satisfy_the_official_schema(schema: etree.XMLSchema) ->
 
 def test_nsdl_records_are_cut_and_read(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "nsdl" / "GoodResponseSinglePage.xml").read_bytes())
-    nodes = list(oaipmh.metadata([item.raw for item in page.slices], page.context))
+    nodes = list(oaipmh.metadata([item.raw for item in page.entries], page.context))
     drafts = [read_nsdl_dc(node) for node in nodes if node is not None]
     assert (len(drafts), page.token, page.context[:8]) == (162, None, b"<OAI-PMH")
     assert all(draft["title"] for draft in drafts)
@@ -168,7 +170,7 @@ def test_real_answers_are_cut_as_they_are_parsed(data: Path) -> None:
         if refusal is not None:
             continue
         quick, slow = oaipmh.cut(content), _slow(content)
-        assert [replace(s, raw=b"") for s in quick.slices] == [replace(s, raw=b"") for s in slow.slices], file.name
+        assert [s._replace(raw=b"") for s in quick.entries] == [s._replace(raw=b"") for s in slow.entries], file.name
         assert (quick.token, quick.total, quick.error) == (slow.token, slow.total, slow.error)
 
 
@@ -197,7 +199,7 @@ def test_zenodo_errors_and_identities(data: Path) -> None:
 
 def test_dpla_mods(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "dpla" / "oai-page.xml").read_bytes())
-    nodes = oaipmh.metadata([item.raw for item in page.slices], page.context)
+    nodes = oaipmh.metadata([item.raw for item in page.entries], page.context)
     drafts = [read_mods(node) for node in nodes if node is not None]
     assert len([draft for draft in drafts if draft["title"]]) == 10
 
@@ -244,7 +246,10 @@ def test_dublin_core_says_only_what_it_was_told() -> None:
                 ]
             ),
             st.text(alphabet="语a<>&;]!-?'\"\t\n\r\x01\ufffe 　", max_size=12).map(lambda t: t.replace("<", "&lt;"))
-            | st.sampled_from(["a & b", "]]>", "&amp;&#13;", "<!-- c -->", "<![CDATA[x]]>", "<b>x</b>", "&nbsp;"]),
+            | st.sampled_from(["a & b", "]]>", "&amp;&#13;", "<!-- c -->", "<![CDATA[x]]>", "<b>x</b>", "&nbsp;"])
+            | st.sampled_from(
+                ["&am", "p;", "&#x85;", "\x85", "\x7f", "\ufdd0", "\U0001ffff", "&lt;b&gt;", "&#xfdd0;", "&#0;"]
+            ),
         ),
         max_size=6,
     ),
@@ -265,7 +270,9 @@ def test_a_flat_record_means_the_same_as_a_parsed_one(elements: list[tuple[str, 
         return
     assert root is not None
     if flat is not None:
-        assert list(zip(*flat, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        names, texts, fine = flat
+        assert list(zip(names, texts, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert fine == (not any(map(rule, texts)))
 
 
 @pytest.mark.parametrize("broken", ["<dc:title>a>/dc:title>", "<dc:title>a>/dc:title<", "<dc:title>a > b</dc:title>"])
@@ -274,37 +281,58 @@ def test_a_bracket_that_stands_for_another_is_left_to_the_parser(broken: str) ->
     context = b'<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">'
     inside = '<d:dc xmlns:d="urn:d" xmlns:dc="urn:dc">{}</d:dc>'
     whole = raw.format(inside.format("<dc:title>a</dc:title>")).encode()
-    assert oaipmh.elements(whole, context) == (("title",), ["a"])
+    assert oaipmh.elements(whole, context) == (("title",), ["a"], True)
     assert oaipmh.elements(raw.format(inside.format(broken)).encode(), context) is None
     assert oaipmh.elements(whole + b"a", context) is None
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([*LISTED, *TAKES, "creator", "publisher", "relation", "isPartOf", "unknown"]),
-            st.sampled_from(
-                [" ", "语文", " a ", "三年级", "Grade 3", "https://a.test/1", "ISBN 978", "und", "a\rb", "x" * 300]
-            ),
+ELEMENTS = st.lists(
+    st.tuples(
+        st.sampled_from([*LISTED, *TAKES, "creator", "publisher", "relation", "isPartOf", "unknown"]),
+        st.sampled_from(
+            [" ", "语文", " a ", "三年级", "Grade 3", "https://a.test/1", "ISBN 978", "und", "a\rb", "x" * 300, "a\nb",
+             "\x85", "&#x85;", "<b>&#13;</b>", "\ufdd0"]
         ),
-        max_size=12,
-    )
-)
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(ELEMENTS)
 def test_elements_gathered_at_once_make_the_draft_of_elements_put_one_by_one(elements: list[tuple[str, str]]) -> None:
     one_by_one: dict[str, Any] = {}
     for name, text in elements:
         if text.strip():
             put(one_by_one, name, mended(text.strip()))
-    gathered = draft(tuple(name for name, _ in elements), [text for _, text in elements])
+    gathered = draft(tuple(name for name, _ in elements), [text for _, text in elements], fine=False)
     assert gathered == settled(one_by_one)
+
+
+@given(ELEMENTS)
+@example([("description", "&#x81;")])
+@example([("abstract", "<b>&#x81;</b>"), ("description", "课")])
+def test_a_draft_of_fine_texts_is_the_same_and_is_prepared_the_same(elements: list[tuple[str, str]]) -> None:
+    elements = [("title", "课"), *((name, text) for name, text in elements if rule(text) is None)]
+    names, texts = tuple(name for name, _ in elements), [text for _, text in elements]
+    judged, known = draft(names, list(texts), fine=False), draft(names, texts, fine=True)
+    assert known == judged
+    assert prepare(known, "ix:P-440000-01:f/1") == prepare(judged, "ix:P-440000-01:f/1")
+
+
+def test_what_is_not_the_drafts_own_is_judged_though_the_draft_is_fine() -> None:
+    known = draft(("title", "subject"), ["课", "x"], fine=True)
+    assert isinstance(known, Fine)
+    assert isinstance(prepare(known, "ix:a:b/\x85"), Fault)
+    assert isinstance(prepare(known, "ix:a:b/1", tables={"subject": {"x": "\x85"}}), Fault)
+    assert isinstance(prepare(known, "ix:a:b/1"), Prepared)
 
 
 def test_the_records_of_a_real_repository_are_flat(data: Path) -> None:
     page = oaipmh.cut((data / "oai-pmh" / "zenodo" / "list_records-00.xml").read_bytes())
-    flat = [oaipmh.elements(item.raw, page.context) for item in page.slices]
-    parsed = oaipmh.metadata([item.raw for item in page.slices], page.context)
+    flat = [oaipmh.elements(item.raw, page.context) for item in page.entries]
+    parsed = oaipmh.metadata([item.raw for item in page.entries], page.context)
     assert len(flat) == 50
     for found, root in zip(flat, parsed, strict=True):
         assert root is not None
         assert found is not None
-        assert list(zip(*found, strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]
+        assert list(zip(*found[:2], strict=True)) == [(node.tag.rpartition("}")[2], node.text or "") for node in root]

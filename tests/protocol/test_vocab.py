@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.protocol import vocab
 from app.protocol.record import Prepared, prepare
-from app.protocol.vocab import languages, tables
+from app.protocol.vocab import languages, lookup, tables
 from app.protocol.vocab.regions import _KNOWN as PROVINCES
 from app.protocol.vocab.regions import regions
 from app.protocol.vocab.tables import TABLES
@@ -87,7 +87,7 @@ def test_a_term_longer_than_any_label_is_unmapped_and_not_remembered() -> None:
         assert vocab.resolve("subject", long) is None
         assert vocab.language(long) is None
         assert vocab.province_of(long) == "数数0000"
-    for known in (vocab._KNOWN["subject"], languages._KNOWN, PROVINCES):
+    for known in (lookup._KNOWN["subject"], languages._KNOWN, PROVINCES):
         assert max(map(len, known), default=0) <= 200
 
 

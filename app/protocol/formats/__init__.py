@@ -41,7 +41,7 @@ def known_as(name: str, namespace: str) -> str | None:
 
 
 # Formats whose records are lists of childless elements: read from local names and texts without a tree.
-FLAT: Final[Mapping[str, Callable[[tuple[str, ...], list[str]], Draft]]] = {"oai_dc": draft, "nsdl_dc": draft}
+FLAT: Final[Mapping[str, Callable[[tuple[str, ...], list[str], bool], Draft]]] = {"oai_dc": draft, "nsdl_dc": draft}
 
 __all__ = [
     "FLAT", "READERS", "RICHEST", "cut", "known_as", "read_ix", "read_lom", "read_marc21", "read_marcxml", "read_mods", "read_nsdl_dc", "read_oai_dc",

@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
-from app.protocol import vocab
-from app.protocol.connector import Draft
+from app.protocol.connector import Draft, Fine
 from app.protocol.html import to_text
+from app.protocol.text import rule
+from app.protocol.vocab.lookup import resolve
 
 Take = Callable[[dict[str, Any], str], None]
 _URL: Final = re.compile(r"https?://", re.IGNORECASE)
@@ -34,17 +35,19 @@ def read_oai_dc(metadata: etree._Element) -> Draft:
     return draft(names, [words(node) if len(node) else node.text or "" for node in metadata])
 
 
-def draft(names: tuple[str, ...], texts: list[str]) -> Draft:
+def draft(names: tuple[str, ...], texts: list[str], fine: bool = False) -> Draft:
     """A draft of elements by their local names, in the order of the record; the namespaces do not count.
+
+    `fine`: the texts are known to keep the text rule; so does then what is made of them, HTML set aside.
 
     The same as to `put` one after the other, but what only makes lists is gathered at once: where the texts of a list
     stand is known for all records with these elements.
     """
     texts = [text.strip() for text in texts]
-    if "" in texts:
+    if not all(texts):
         names = tuple([name for name, text in zip(names, texts, strict=True) if text])
         texts = [text for text in texts if text]
-    if not "".join(texts).isprintable():
+    if not fine and not "".join(texts).isprintable():
         texts = [mended(text) for text in texts]
     plan = _plan(names)
     made: dict[str, Any] = {}
@@ -56,21 +59,28 @@ def draft(names: tuple[str, ...], texts: list[str]) -> Draft:
         made["relations"] = [{"type": kind, "target": texts[place][:4000]} for kind, place in plan.relations]
     for take, place in plan.takes:
         take(made, texts[place])
-    return settled(made)
+    for place in plan.prose:
+        # A reference of HTML can stand for what the rule refuses (`&#x81;`).
+        fine = fine and (not _may_be_html(texts[place]) or rule(made["description"]) is None)
+    return Fine(settled(made)) if fine else settled(made)
 
 
 class _Plan(NamedTuple):
-    """Where the elements of a record go: lists with their longest text, persons by role, relations, all others."""
+    """Where the elements of a record go: lists with their longest text, persons by role, relations, all others.
+
+    `prose` are those of all others whose texts may be HTML.
+    """
 
     lists: list[tuple[str, int, list[int]]]
     persons: list[tuple[str, int]]
     relations: list[tuple[str, int]]
     takes: list[tuple[Take, int]]
+    prose: list[int]
 
 
 @lru_cache(maxsize=4096)
 def _plan(names: tuple[str, ...]) -> _Plan:
-    plan, lists, met = _Plan([], [], [], []), dict[tuple[str, int], list[int]](), set[str]()
+    plan, lists, met = _Plan([], [], [], [], []), dict[tuple[str, int], list[int]](), set[str]()
     for place, name in enumerate(names):
         further = name in met
         met.add(name)
@@ -82,6 +92,7 @@ def _plan(names: tuple[str, ...]) -> _Plan:
             plan.relations.append((name, place))
         elif name in TAKES:
             plan.takes.append((TAKES[name], place))
+    plan.prose.extend(place for take, place in plan.takes if take is _description)
     plan.lists.extend((field, limit, places) for (field, limit), places in lists.items())
     return plan
 
@@ -109,7 +120,7 @@ def settled(draft: Draft) -> Draft:
 
 
 def _is_subject(word: str) -> bool:
-    return vocab.resolve("subject", word) is not None
+    return resolve("subject", word) is not None
 
 
 def read_nsdl_dc(metadata: etree._Element) -> Draft:
@@ -142,18 +153,27 @@ def _title(draft: dict[str, Any], text: str) -> None:
 
 def _description(draft: dict[str, Any], text: str) -> None:
     """Repositories write HTML here, escaped once, twice or not at all."""
-    text = to_text(text, "unsure") if "<" in text or "&" in text else text
+    text = to_text(text, "unsure") if _may_be_html(text) else text
     draft["description"] = (f"{draft['description']}\n{text}" if "description" in draft else text)[:20_000]
+
+
+def _may_be_html(text: str) -> bool:
+    return "<" in text or "&" in text
 
 
 def _identifier(draft: dict[str, Any], text: str) -> None:
     """An address is where it is; anything else is an entry in a catalogue, named where the text names it."""
-    if _URL.match(text):
+    if _is_address(text):
         draft.setdefault("location", []).append(text[:4000])
         return
     found = _CATALOG.match(text)
     item = {"catalog": found[1].upper(), "entry": text[found.end() :]} if found else {"entry": text}
     draft.setdefault("identifiers", []).append({**item, "entry": item["entry"][:4000]})
+
+
+def _is_address(text: str) -> bool:
+    """Asked without the pattern where the first letter already says no: most texts are not addresses."""
+    return text[:1] in ("h", "H") and _URL.match(text) is not None
 
 
 def _language(draft: dict[str, Any], text: str) -> None:
@@ -181,7 +201,7 @@ def _standard(draft: dict[str, Any], text: str) -> None:
 
 def _rights(draft: dict[str, Any], text: str) -> None:
     rights = draft.setdefault("rights", {})
-    if _URL.match(text) and " " not in text and "licence_uri" not in rights:
+    if _is_address(text) and " " not in text and "licence_uri" not in rights:
         rights["licence_uri"] = text[:4000]
     else:
         rights["statement"] = (f"{rights['statement']}\n{text}" if "statement" in rights else text)[:20_000]
@@ -199,7 +219,7 @@ def _level(draft: dict[str, Any], text: str) -> None:
 
 
 def _stage(text: str) -> bool:
-    return vocab.resolve("stage", text) is not None
+    return resolve("stage", text) is not None
 
 
 LISTED: Final[dict[str, tuple[str, int]]] = {

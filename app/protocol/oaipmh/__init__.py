@@ -1,6 +1,6 @@
 """OAI-PMH 2.0: pages cut and rendered (openarchives.org/OAI/openarchivesprotocol.html, cited by section)."""
 
-from app.protocol.oaipmh.answers import Identity, Listing, Slice
+from app.protocol.oaipmh.answers import Identity, Listing
 from app.protocol.oaipmh.flat import elements
 from app.protocol.oaipmh.reading import NAMESPACE, cut, formats, identity, metadata
 from app.protocol.oaipmh.rendering import (
@@ -16,6 +16,6 @@ from app.protocol.oaipmh.rendering import (
 )
 
 __all__ = [
-    "NAMESPACE", "Identity", "Listing", "Slice", "cut", "elements", "envelope", "error", "formats", "header", "identify", "identity",
+    "NAMESPACE", "Identity", "Listing", "cut", "elements", "envelope", "error", "formats", "header", "identify", "identity",
     "metadata", "metadata_format", "record", "render_dc", "resumption", "set_named",
 ]  # fmt: skip

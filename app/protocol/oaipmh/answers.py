@@ -1,29 +1,22 @@
-"""What a harvester takes from an answer: slices of a list, and who the repository says it is."""
+"""What a harvester takes from an answer: the entries of a list, and who the repository says it is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One record or header as it came; `raw` is empty for a header."""
-
-    identifier: str
-    datestamp: str
-    deleted: bool
-    raw: bytes
+from app.protocol.connector import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A page of ListRecords or ListIdentifiers, or a GetRecord; `token` None ends the list (3.5).
 
-    `context` is the start tag inside which a slice's bytes can be parsed again.
+    An entry's bytes are empty where a header stands alone. `context` is the start tag inside which the bytes of a
+    record can be parsed again.
     """
 
     response_date: str
     context: bytes
-    slices: Sequence[Slice]
+    entries: Sequence[Entry]
     token: str | None
     total: int | None
     error: tuple[str, str] | None

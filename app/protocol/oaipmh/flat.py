@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 
 from app.protocol import xml
 from app.protocol.errors import PeerViolation
+from app.protocol.text import rule
 
-Flat = tuple[tuple[str, ...], list[str]]
-"""The local names of a record's elements, and their texts, in the order of the record."""
+Flat = tuple[tuple[str, ...], list[str], bool]
+"""The local names of a record's elements, their texts, in the order of the record, and whether the text rule is known
+to accept all of these, so that nobody need look at each again."""
 
 _HEADER: Final = frozenset({"identifier", "datestamp", "setSpec"})
 _FIRST: Final = 2  # tags: record, header
@@ -33,7 +35,7 @@ _CARRIED: Final = bytes(code for code in range(256) if (code >= 0x20 and code no
 _BRACKETS: Final = b"<>" * 4096
 _NAMES_LIMIT: Final = 1000
 _TAGS_LIMIT: Final = 2_000_000  # bytes, about, of all tags that are kept for one context
-_TAG: Final = 64  # what a text takes beside its characters
+_ROW: Final = 200  # what a row takes beside its characters
 _ALWAYS: Final = frozenset({"", "xml"})
 _NONE: Final = ("", "<")
 
@@ -57,33 +59,33 @@ def elements(raw: bytes, context: bytes) -> Flat | None:
     if "\ufffe" in text or "\uffff" in text:
         return None
     parts = text.replace(">", "<").split("<")  # gap, tag, text, tag, gap ...; gaps mean nothing on either road
-    layout = _layouts(context).layout(tuple(parts[1::2]))
+    layout = _layouts(context).layout("<".join(parts[1::2]))
     if layout is None or parts[0] or parts[-1]:
         return None
-    return (layout.names, parts[layout.first : _END : 4]) if "&" not in text else _unescaped(layout, parts)
-
-
-def _unescaped(layout: _Layout, parts: list[str]) -> Flat | None:
-    if any(xml.unescape(part) is None for part in parts[::2]):
-        return None
-    return layout.names, [xml.unescape(part) or "" for part in parts[layout.first : _END : 4]]
+    texts = parts[layout.first : _END : 4]
+    if "&" in text:
+        # The bracket between parts is in no reference, so that none can begin in one part and end in the next.
+        if xml.unescape("<".join(parts[::2])) is None:
+            return None
+        texts = [text if "&" not in text else xml.unescape(text) or "" for text in texts]
+    return layout.names, texts, rule("".join(texts)) is None
 
 
 class _Layouts:
-    """What rows of tags mean under one context."""
+    """What rows of tags, joined by `<`, mean under one context."""
 
     def __init__(self, context: bytes) -> None:
         self.context: Final = context
-        self.known: Final[dict[tuple[str, ...], _Layout]] = {}
+        self.known: Final[dict[str, _Layout]] = {}
         self.room = _TAGS_LIMIT
 
-    def layout(self, tags: tuple[str, ...]) -> _Layout | None:
+    def layout(self, row: str) -> _Layout | None:
         """Where the elements of a record with these tags are; None when only a parser can say."""
-        if (known := self.known.get(tags)) is not None:
+        if (known := self.known.get(row)) is not None:
             return known
-        found = self._judged(tags)
-        if found is not None and (left := self.room - sum(map(len, tags)) - _TAG * len(tags)) >= 0:
-            self.known[tags], self.room = found, left
+        found = self._judged(tuple(row.split("<")))
+        if found is not None and (left := self.room - len(row) - _ROW) >= 0:
+            self.known[row], self.room = found, left
         return found
 
     def _judged(self, tags: tuple[str, ...]) -> _Layout | None:

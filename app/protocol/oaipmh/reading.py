@@ -13,8 +13,9 @@ from typing import Final
 from lxml import etree
 
 from app.protocol import xml
+from app.protocol.connector import Entry
 from app.protocol.errors import PeerViolation
-from app.protocol.oaipmh.answers import Identity, Listing, Slice
+from app.protocol.oaipmh.answers import Identity, Listing
 
 NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
 _OAI: Final = f"{{{NAMESPACE}}}"
@@ -40,8 +41,8 @@ def cut(content: bytes, *, charset: str | None = None) -> Listing:
         return quick
     root = _answer(content)
     listed = _list(root)
-    slices = [_parsed(node) for node in listed] if listed is not None else []
-    return _listing(root, _NEUTRAL, [item for item in slices if item is not None])
+    entries = [_parsed(node) for node in listed] if listed is not None else []
+    return _listing(root, _NEUTRAL, [item for item in entries if item is not None])
 
 
 def _quick(content: bytes) -> Listing | None:
@@ -49,7 +50,7 @@ def _quick(content: bytes) -> Listing | None:
     taken = _taken(content)
     if taken is None:
         return None
-    slices, rest = taken
+    entries, rest = taken
     try:
         root = _answer(rest)
     except PeerViolation as violation:
@@ -58,28 +59,31 @@ def _quick(content: bytes) -> Listing | None:
         return None  # the whole page may still be well-formed: its parse decides
     listed = _list(root)
     left = listed.findall(f"{_OAI}record") if listed is not None else []
-    if len(left) != len(slices) or any(len(node) or node.attrib or node.text for node in left):
+    if len(left) != len(entries) or any(len(node) or node.attrib or node.text for node in left):
         return None
-    return _listing(root, _opening(root), slices) if left[0].nsmap == root.nsmap else None
+    return _listing(root, _opening(root), entries) if left[0].nsmap == root.nsmap else None
 
 
-def _taken(content: bytes) -> tuple[list[Slice], bytes] | None:
+def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
     """The records, and the page with an empty one in the place of each; None at the first unusual one."""
-    slices: list[Slice] = []
+    entries: list[Entry] = []
     rest: list[bytes] = []
     at = 0
-    start = content.find(_OPEN)
+    first = start = content.find(_OPEN)
     opaque = _holds(content, start, b"<!") or _holds(content, start, b"<?")
     while (start := content.find(_OPEN, at)) >= 0:
         end = content.find(_CLOSE, start) + len(_CLOSE)
         item = _sliced(content[start:end], opaque) if end > start else None
         if item is None:
             return None
-        slices.append(item)
+        entries.append(item)
         rest.append(content[at:start])
         at = end
     rest.append(content[at:])
-    return (slices, b"<record/>".join(rest)) if slices else None
+    # Counted once for a page: a record inside a record, or anything else that begins like one, is unusual.
+    if not entries or content.count(_NESTED, first) != len(entries):
+        return None
+    return entries, b"<record/>".join(rest)
 
 
 def _holds(content: bytes, start: int, mark: bytes) -> bool:
@@ -87,9 +91,9 @@ def _holds(content: bytes, start: int, mark: bytes) -> bool:
     return content.find(mark[1:], start) >= 0 and content.find(mark, start) >= 0
 
 
-def _sliced(raw: bytes, opaque: bool) -> Slice | None:
+def _sliced(raw: bytes, opaque: bool) -> Entry | None:
     found = _HEADER.match(raw)
-    if found is None or raw.find(_NESTED, len(_OPEN)) >= 0 or (opaque and not _closed(raw)):
+    if found is None or (opaque and not _closed(raw)):
         return None
     try:
         identifier, datestamp = xml.unescape(found[2].decode()), found[3].decode()
@@ -97,7 +101,7 @@ def _sliced(raw: bytes, opaque: bool) -> Slice | None:
         return None
     if identifier is None or "]]>" in identifier:
         return None
-    return Slice(identifier.strip(_XML_SPACE), datestamp.strip(_XML_SPACE), found[1] is not None, raw)
+    return Entry(identifier.strip(_XML_SPACE), raw, datestamp.strip(_XML_SPACE), found[1] is not None)
 
 
 def _closed(raw: bytes) -> bool:
@@ -108,14 +112,14 @@ def _closed(raw: bytes) -> bool:
     return b"<!" not in rest and b"<?" not in rest
 
 
-def _parsed(node: etree._Element) -> Slice | None:
+def _parsed(node: etree._Element) -> Entry | None:
     whole = node.tag == f"{_OAI}record"
     header = node.find(f"{_OAI}header") if whole else node if node.tag == f"{_OAI}header" else None
     if header is None:
         return None
     identifier = _text(header, "identifier")
     raw = etree.tostring(node, encoding="utf-8", with_tail=False) if whole else b""
-    return Slice(identifier, _text(header, "datestamp"), header.get("status") == "deleted", raw)
+    return Entry(identifier, raw, _text(header, "datestamp"), header.get("status") == "deleted")
 
 
 def _opening(root: etree._Element) -> bytes:
@@ -133,14 +137,14 @@ def _text(node: etree._Element, name: str) -> str:
     return (node.findtext(_OAI + name) or "").strip(_XML_SPACE)
 
 
-def _listing(root: etree._Element, context: bytes, slices: list[Slice]) -> Listing:
+def _listing(root: etree._Element, context: bytes, entries: list[Entry]) -> Listing:
     listed = _list(root)
     token = listed.find(f"{_OAI}resumptionToken") if listed is not None else None
     total = token.get("completeListSize", "") if token is not None else ""
     count = int(total) if total.isascii() and total.isdigit() and len(total) < 16 else None
     text = (token.text or "").strip(_XML_SPACE) if token is not None else ""
     verb = listed.tag.removeprefix(_OAI) if listed is not None else None
-    return Listing(_text(root, "responseDate"), context, slices, text or None, count, _error(root), verb)
+    return Listing(_text(root, "responseDate"), context, entries, text or None, count, _error(root), verb)
 
 
 def _answer(content: bytes) -> etree._Element:

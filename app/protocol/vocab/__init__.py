@@ -1,16 +1,16 @@
 """Code lists as versioned data, and the resolution of raw terms to codes (docs/vocabularies.md).
 
-Here live the tables (CSV, with ATTRIBUTION.md), their reading and the look-ups that every record passes through: a
-look-up is one dictionary access. An unknown term is never an error: `resolve` answers None, the caller keeps the term
+Here live the tables (CSV, with ATTRIBUTION.md), their reading and the look-ups that every record passes through
+(`lookup.py`): a look-up is one dictionary access. An unknown term is never an error: `resolve` answers None, the caller keeps the term
 and flags it `unmapped`. A platform's own codes are not here: they are the mapping of its feed.
 """
 
-from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Final
 
-from app.protocol.vocab.concepts import Concept, Scheme, concepts, fold, headings, terms
+from app.protocol.vocab.concepts import Concept, Scheme, concepts, fold, headings
 from app.protocol.vocab.languages import language, language_codes
+from app.protocol.vocab.lookup import resolve
 from app.protocol.vocab.regions import (
     Former,
     Region,
@@ -23,7 +23,7 @@ from app.protocol.vocab.regions import (
     six,
     under,
 )
-from app.protocol.vocab.tables import digest, remember
+from app.protocol.vocab.tables import digest
 
 __all__ = [
     "LANGUAGE_SCHEMES", "SCHEMES", "TITLES", "VERSION", "Concept", "Former", "Region", "Scheme", "ancestors",
@@ -34,8 +34,6 @@ TITLES: Final = {name: (row["zh"], row["en"]) for name, row in headings().items(
 SCHEMES: Final = tuple(TITLES)
 VERSION: Final = f"{max(row['version'] for row in headings().values())}-{digest()}"
 LANGUAGE_SCHEMES: Final = language_codes()
-_LONGEST: Final = 200  # characters; no list has such a term
-_KNOWN: Final[dict[str, dict[str, str | None]]] = {name: {} for name in SCHEMES}
 
 
 @cache
@@ -54,30 +52,6 @@ def _as_concept(one: Region) -> Concept:
     return Concept(
         one.code, one.name, one.en, (), None, one.kind, one.since, one.until, one.successors, one.parent, one.basis
     )
-
-
-def resolve(name: str, term: str, table: Mapping[str, str] | None = None) -> str | None:
-    """The code of a raw term: the platform's own table first, then code, label, alias; None when unmapped.
-
-    Regions are found by code alone; a term of more than 200 characters is in no list. Raises KeyError for a list that
-    is not in SCHEMES.
-    """
-    if table and (code := table.get(term)) is not None:
-        return code
-    known = _KNOWN[name]
-    try:
-        return known[term]
-    except KeyError:
-        return remember(known, term, _resolved(name, term), _LONGEST)
-
-
-def _resolved(name: str, term: str) -> str | None:
-    if len(term) > _LONGEST:
-        return None
-    if name == "region":
-        found = region(term.strip())
-        return found.code if found else None
-    return terms(name).get(fold(term))
 
 
 def label(name: str, code: str, lang: str = "zh") -> str:
