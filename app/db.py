@@ -28,7 +28,6 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from app.protocol.errors import DiskFull, Unavailable
 
-CHECKPOINT = 4  # commits beside from one to the next
 Made = TypeVar("Made")
 metadata = MetaData()
 # A 64-bit key: on SQLite INTEGER, because only a key of that name is the row's own number and needs no index beside it.
@@ -49,7 +48,6 @@ class Database:
         # Threads of one process queue here instead of spinning on SQLite's busy handler. A plain lock: a request's
         # transaction may end in another thread of the pool than it began in, and only the owner may release an RLock.
         self._writer = Lock()
-        self._commits = 0
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -76,20 +74,20 @@ class Database:
         except RuntimeError:  # no thread to be had
             end()
             return lambda: made
-        beside.submit(self._checkpoint)
         return lambda: (ended.result(), made)[1]
 
-    def _checkpoint(self) -> None:
-        """Moves what is committed into SQLite's file beside the writer, which else does it while everybody waits.
+    def checkpoint(self) -> None:
+        """Moves what is committed into SQLite's file, beside the writers; else a commit does it while everybody waits.
 
         It seldom finds the log at rest, so that a commit still ends it now and then (wal_autocheckpoint): what is left
         for it is little. What goes wrong here goes wrong there as well, and is told there.
         """
-        self._commits += 1
-        if not self.sqlite or self._commits % CHECKPOINT:
-            return
-        with suppress(sqlite3.Error, PoolExhausted, Unavailable), closing(self.engine.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if self.sqlite:
+            with (
+                suppress(sqlite3.Error, PoolExhausted, Unavailable),
+                closing(self.engine.raw_connection()) as connection,
+            ):
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

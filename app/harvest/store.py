@@ -22,6 +22,7 @@ from app.protocol.vocab import province_of
 
 EVIDENCE = 20  # refused entries kept of a page that was not stored
 JUDGED = 20  # records
+CHECKPOINT = 4  # steps
 Refused = Sequence[tuple[Entry, Fault]]
 
 
@@ -50,12 +51,14 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
     begun: list[Committing] = []  # at most one
     with ThreadPoolExecutor(1, "commit") as beside:
         try:
-            for step in steps:
+            for number, step in enumerate(steps, 1):
                 ready = _ready(run, step)
                 yield from _ended(begun)
                 begun.append(store(run, ready, beside))
                 if run.feed["deaths"]:
                     yield from _ended(begun)
+                if number % CHECKPOINT == 0:
+                    beside.submit(run.engine.database.checkpoint)
         except Exception:
             yield from _ended(begun)
             raise

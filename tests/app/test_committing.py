@@ -15,6 +15,7 @@ from app import db, schema
 from app.catalogue.tables import about
 from app.db import Database
 from app.feeds.tables import feed as feed_table
+from app.harvest import store
 from app.harvest.engine import Engine
 from app.harvest.worker import harvest_now
 from app.protocol.errors import Unavailable
@@ -196,7 +197,7 @@ def test_no_page_is_stored_after_one_whose_commit_failed(database: Database) -> 
 def test_the_log_is_moved_into_the_file_beside_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a single checkpoint of the writer's own."""
     monkeypatch.setitem(db._PRAGMAS, "wal_autocheckpoint", "0")
-    monkeypatch.setattr(db, "CHECKPOINT", 1)
+    monkeypatch.setattr(store, "CHECKPOINT", 1)
     file = tmp_path / "hub.db"
     database = Database(f"sqlite:///{file}")
     schema.upgrade(database)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from app import db, schema
+from app import schema
 from app.db import Database
+from app.harvest import store
 from tests.faults.repositories import LIMIT, RECORDS, run_once, small
 from tests.faults.tracing import Call, calls, log, text, traced
 from tests.hub import Hub
@@ -144,7 +145,7 @@ def test_a_power_cut_at_any_moment_keeps_every_acknowledged_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checkpoints included: here one comes every fifty pages of the log, and one beside every commit."""
-    monkeypatch.setattr(db, "CHECKPOINT", 1)
+    monkeypatch.setattr(store, "CHECKPOINT", 1)
     cuts = _cuts(tmp_path, "wal_autocheckpoint=50")
     assert len(cuts) >= POINTS
     assert cuts[-1].acknowledged == RECORDS
@@ -160,7 +161,7 @@ def test_with_a_weaker_setting_the_same_cut_would_lose_acknowledged_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rig can fail: synchronous=NORMAL, the usual advice, loses what was acknowledged since a checkpoint."""
-    monkeypatch.setattr(db, "CHECKPOINT", 1000)
+    monkeypatch.setattr(store, "CHECKPOINT", 1000)
     cuts = _cuts(tmp_path, "synchronous=NORMAL")
     assert max(_lost(cut, tmp_path / "after") for cut in cuts) == RECORDS
 
