@@ -170,7 +170,9 @@ _PRAGMAS = {
 
 def _sqlite_engine(url: str) -> Engine:
     file = make_url(url).database
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 60}, pool_size=20, max_overflow=80)
+    arguments = {"check_same_thread": False, "timeout": 60}
+    # The last one back is the first to go: what it has in its cache is what the next one asks for.
+    engine = create_engine(url, connect_args=arguments, pool_size=20, max_overflow=80, pool_use_lifo=True)
 
     @event.listens_for(engine, "do_connect")
     def _missing(*_: Any) -> None:
