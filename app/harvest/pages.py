@@ -73,13 +73,15 @@ class Run(NamedTuple):
 class Step(NamedTuple):
     """What one transaction stores: at most TRANSACTION entries of a page; the last one moves the checkpoint.
 
-    `ids` are the hub's, in the order of `entries`; `fresh` the places of those whose bytes are not known yet, `standing`
-    the ids of those of them that are live; `begins` a listing that is read anew.
+    `ids` are the hub's, in the order of `entries`, `present` those of entries that are not deletions; `fresh` the places
+    of those whose bytes are not known yet, `standing` the ids of those of them that are live; `begins` a listing that is
+    read anew.
     """
 
     page: Page
     entries: Sequence[Entry]
     ids: Sequence[str]
+    present: Sequence[str]
     fresh: Sequence[int]
     standing: frozenset[str]
     batch: Callable[[], Batch]
@@ -220,24 +222,24 @@ def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:
 
 def _prepared(
     run: Run, page: Page, entries: list[Entry]
-) -> tuple[list[str], list[int], frozenset[str], Callable[[], Batch]]:
+) -> tuple[list[str], list[str], list[int], frozenset[str], Callable[[], Batch]]:
     ids = [identity(run.source, entry, run.connector.native) for entry in entries]
     key = source_key(run.source, page.context)
-    puts = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
+    present = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:
         # What is kept back is newer than what is live under the same id.
-        waiting = {id: bytes(row.source_hash) for id, row in admission.heads(connection, puts).items()}
-        live = service.marks(connection, puts)
+        waiting = {id: bytes(row.source_hash) for id, row in admission.heads(connection, present).items()}
+        live = service.marks(connection, present)
     marks = live | waiting
     # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
-    shared = {id for id, count in Counter(puts).items() if count > 1} if len(marks) < len(puts) else set()
+    shared = {id for id, count in Counter(present).items() if count > 1} if len(marks) < len(present) else set()
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
         if not entry.deleted and (id in shared or not _repeat(marks.get(id), entry, key))
     ]
     standing = frozenset(ids[place] for place in fresh if ids[place] in live)
-    return ids, fresh, standing, _careful(run, [entries[place] for place in fresh], page.context)
+    return ids, present, fresh, standing, _careful(run, [entries[place] for place in fresh], page.context)
 
 
 def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:

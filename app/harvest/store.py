@@ -76,7 +76,7 @@ def _ready(run: Run, step: Step) -> Ready:
     if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
-    again = run.memory.again([id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted])
+    again = run.memory.again(step.present)
     return Ready(step, batch, again, batch.raws([step.entries[place] for place in step.fresh]))
 
 
@@ -160,15 +160,14 @@ def _deleted(connection: Connection, run: Run, step: Step) -> tuple[int, int]:
 
     The second number says how much that this run had put aside has gone with them.
     """
-    present = [id for id, entry in zip(step.ids, step.entries, strict=True) if not entry.deleted]
-    brake.returned(connection, run.feed["id"], present)
+    brake.returned(connection, run.feed["id"], step.present)
     if step.page.listing is not None:
         if step.begins:
             brake.forget(connection, run.feed["id"], frozenset({step.page.listing}))
-        brake.sight(connection, run.feed["id"], run.run_id, step.page.listing, present)
-    named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
-    if not named:
+        brake.sight(connection, run.feed["id"], run.run_id, step.page.listing, step.present)
+    if len(step.present) == len(step.ids):
         return 0, 0
+    named = [(id, entry) for id, entry in zip(step.ids, step.entries, strict=True) if entry.deleted]
     dropped = admission.gone(connection, run.feed["id"], run.run_id, [id for id, _ in named])
     gone, left = _current(connection, named)
     gathered = brake.gather(connection, run.feed["id"], run.run_id, gone, "explicit")
