@@ -54,10 +54,13 @@ def _init(folder: Path) -> tuple[Database, str]:
 def _fill(folder: Path, leave: int) -> Path:
     """A file that leaves so many bytes of the disk."""
     file = folder / "filler"
-    free = os.statvfs(folder)
-    with file.open("wb") as filler, suppress(OSError):
-        os.posix_fallocate(filler.fileno(), 0, max(free.f_bavail * free.f_bsize - leave, 1))
-    return file
+    with file.open("wb") as filler:
+        for _ in range(1000):
+            free = os.statvfs(folder)
+            with suppress(OSError):  # a page is being committed, and takes what was free
+                os.posix_fallocate(filler.fileno(), 0, max(free.f_bavail * free.f_bsize - leave, 1))
+                return file
+    raise AssertionError("the disk does not fill")
 
 
 @pytest.mark.parametrize("small", [40], indirect=True)

@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -424,7 +425,7 @@ def test_the_same_with_what_is_rarer() -> None:
 def _checkpoint_before_data(run: Any, ready: Any, beside: Any) -> Any:
     if ready.step.last:
         with run.engine.database.write() as connection:
-            leases.hold(connection, run.lease, checkpoint=db.orjson.dumps(ready.step.page.checkpoint).decode())
+            leases.hold(connection, run.lease, checkpoint=orjson.dumps(ready.step.page.checkpoint).decode())
     return store(run, ready, beside)
 
 

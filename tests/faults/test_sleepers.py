@@ -86,6 +86,11 @@ def _everything(database: Database) -> list[Any]:
         return [*map(tuple, (row for query in tables for row in connection.execute(query))), runs.runs(connection)]
 
 
+def _stored(database: Database, feed: int) -> int:
+    with database.read() as connection:
+        return sum(run["created"] for run in runs.runs(connection, feed))
+
+
 def test_workers_stopped_past_their_lease_at_any_page_store_nothing_more(database: Database) -> None:
     hub = Hub(database)
     with ExitStack() as stack:
@@ -95,13 +100,13 @@ def test_workers_stopped_past_their_lease_at_any_page_store_nothing_more(databas
         ends = [FORK.Pipe(duplex=False) for _ in feeds]
         works = [(_victim, (url_of(database), feed, end[1])) for feed, end in zip(feeds, ends, strict=True)]
         sleepers = stack.enter_context(forked(*works))
-        for peer, sleeper in zip(peers, sleepers, strict=True):
+        for peer, sleeper, feed in zip(peers, sleepers, feeds, strict=True):
             assert peer.reached.wait(30)
+            until(
+                lambda at=(feed, peer.page): _stored(database, at[0]) == 200 * at[1], 30, "the page before to be stored"
+            )
             stop(sleeper.pid)
             peer.go.set()
-        with database.read() as connection:
-            stored = sum(run["created"] for run in runs.runs(connection))
-        assert stored == 200 * sum(range(PAGES)), "each was stopped with its pages before stored"
         _heir(hub, PAGES)
         hub.check()
         assert hub.live() == hub.head() == PAGES * RECORDS
