@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 import orjson
@@ -24,9 +25,8 @@ EVIDENCE = 20  # refused entries kept of a page that was not stored
 JUDGED = 20  # records
 CHECKPOINT = 4  # steps
 Refused = Sequence[tuple[Entry, Fault]]
-
-
 Committing = Callable[[], Mapping[str, int]]
+"""A step whose commit has begun: waits for its end and gives the step's counts."""
 
 
 class Ready(NamedTuple):
@@ -58,7 +58,8 @@ def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
                 if run.feed["deaths"]:
                     yield from _ended(begun)
                 if number % CHECKPOINT == 0:
-                    beside.submit(run.engine.database.checkpoint)
+                    with suppress(RuntimeError):  # no thread to be had; a commit does it
+                        beside.submit(run.engine.database.checkpoint)
         except Exception:
             yield from _ended(begun)
             raise
@@ -81,7 +82,7 @@ def _ready(run: Run, step: Step) -> Ready:
 
 
 def store(run: Run, ready: Ready, beside: Executor) -> Committing:
-    """Stores a step and begins its commit; the call it gives back waits for that, and gives the step's counts."""
+    """Stores a step and begins its commit."""
     if run.engine.disk is not None:
         run.engine.disk.check()
     return run.engine.database.committing(lambda connection: _written(connection, run, *ready), beside)

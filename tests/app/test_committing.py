@@ -128,16 +128,33 @@ def test_a_commit_that_fails_is_told_by_the_call(database: Database, beside: Exe
         assert _noted(connection) is None
 
 
-def test_without_a_thread_it_commits_where_it_stands(
-    database: Database, beside: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(_: Any) -> None:
-        raise RuntimeError("can't start new thread")
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread that commits can be started."""
+    start = threading.Thread.start
 
-    monkeypatch.setattr(threading.Thread, "start", none)
+    def refusing(thread: threading.Thread) -> None:
+        if thread.name.startswith("commit"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refusing)
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_without_a_thread_it_commits_where_it_stands(database: Database, beside: Executor) -> None:
     assert database.committing(_note, beside)() == "made"
     with database.read() as connection:
         assert _noted(connection) == "yes"
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_without_a_thread_a_harvest_goes_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CHECKPOINT", 1)
+    with ReplayServer(_Pages(SIZE * PAGES)) as url:
+        feed = Hub(database).feed("oai-pmh", {"base_url": f"{url}/oai"})
+        report = Hub(database).harvest(feed)
+    assert (report["error"], report["created"]) == (None, SIZE * PAGES)
 
 
 def test_the_next_page_is_asked_for_while_one_is_committed(database: Database) -> None:
