@@ -1,8 +1,8 @@
 """Digests: count and fingerprint of the live elements of a scope, kept by the writer (IX/1 section 6).
 
 A scope's row with the empty prefix is its root, so that two catalogues can be compared by reading one row. Roots move
-with each change. Buckets follow for many pages at once: until then the elements wait in the same transaction's hands
-(`digest_pending`), because those of one page fall into as many buckets as there are elements.
+with each change. Buckets follow for many pages at once, because the elements of one page fall into as many buckets as
+there are elements: until then they wait in `digest_pending`, written by the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,9 +79,8 @@ Stored = dict[tuple[str, str], tuple[int, bytes]]
 def _merge(connection: Connection, changes: Iterable[tuple[str, str, Sum]], stored: Stored) -> None:
     """Adds changes of (scope, prefix) to what is stored of them."""
     rows = []
-    for scope, prefix, (by, number) in sorted(
-        changes
-    ):  # one order for all writers: PostgreSQL locks rows as it meets them
+    # One order for all writers: PostgreSQL locks rows as it meets them.
+    for scope, prefix, (by, number) in sorted(changes):
         n, total = stored.get((scope, prefix), (0, b""))
         rows.append((scope, prefix, n + by, ((_number(total) + number) % MODULUS).to_bytes(ELEMENT, "big")))
     load(connection, "digest_bucket", ("scope", "prefix", "n", "sum"), rows, ("scope", "prefix"))

@@ -33,8 +33,8 @@ def create(connection: Connection) -> None:
                 "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, columnsize=0, tokenize='ascii')"
             )
         )
-        # A page is a segment: to merge eight of them at a time instead of four costs a page a third less, and a search
-        # that much more only between two merges.
+        # A page is a segment: to merge eight of them at a time instead of four costs indexing a sixth less
+        # (docs/performance.md); a search then looks into up to twice as many.
         connection.execute(text("INSERT INTO search (search, rank) VALUES ('automerge', 8)"))
         return
     connection.execute(text("CREATE TABLE search (pk bigint PRIMARY KEY, tsv tsvector NOT NULL, terms text NOT NULL)"))
@@ -74,11 +74,7 @@ def put(connection: Connection, rows: Sequence[tuple[int, str, str]], replaced: 
 
 def _cut(text: str) -> str:
     """The first WORDS_LIMIT tokens."""
-    return (
-        text
-        if len(text) < WORDS_LIMIT or text.count(" ") < WORDS_LIMIT
-        else " ".join(text.split(None, WORDS_LIMIT)[:WORDS_LIMIT])
-    )
+    return text if text.count(" ") < WORDS_LIMIT else " ".join(text.split(None, WORDS_LIMIT)[:WORDS_LIMIT])
 
 
 @lru_cache(maxsize=16_384)
