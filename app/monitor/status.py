@@ -4,6 +4,7 @@ The work is one read (feeds with their platforms and latest runs) and one pure f
 one short moment (benchmarks/wall.py).
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -41,7 +42,7 @@ class Halt(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A feed as it stands: its word and what explains it. Times in seconds before now, ids to go on with."""
+    """A feed as it stands: its word and what explains it. `succeeded_at` in microseconds, spans in seconds."""
 
     feed: int
     key: str
@@ -52,6 +53,7 @@ class Standing(NamedTuple):
     level: str
     province: str
     state: State
+    succeeded_at: int | None
     lag_s: int | None
     every_s: int
     waits_s: int
@@ -69,13 +71,30 @@ class Standing(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Feeds that belong together: the worst word, how many stand how, the oldest lag among the active."""
+    """Feeds that belong together: the worst word, how many stand how, the oldest success among those not paused."""
 
     key: str
     state: State
     states: Mapping[State, int]
     feeds: int
+    succeeded_at: int | None
     lag_s: int | None
+
+
+_NEVER: Final = Group("", State.NEVER_RUN, {}, 0, None, None)
+
+
+def longest_silent(one: Standing | Group) -> float:
+    """Sorts by lag, the longest first and what never succeeded last.
+
+    By the moment itself: two lags of the same second, rounded, would change places from one look to the next.
+    """
+    return one.succeeded_at or math.inf
+
+
+def worst_first(one: Standing | Group) -> tuple[int, float]:
+    """Sorts by word, then by lag."""
+    return SEVERITY[one.state], longest_silent(one)
 
 
 def standings(connection: Connection, platform_code: str | None = None) -> list[Standing]:
@@ -86,7 +105,7 @@ def standings(connection: Connection, platform_code: str | None = None) -> list[
     halts = {row.feed_id: Halt(*row[1:]) for row in connection.execute(_halts(rows))}
     feeds = connection.execute(_feeds(rows, only), {"code": platform_code} if only else {}).all()
     found = [_standing(row, pending.get(row[0]), halts.get(row[0]), at) for row in feeds]
-    return sorted(found, key=lambda one: (SEVERITY[one.state], -(one.lag_s or 0), one.feed))
+    return sorted(found, key=lambda one: (*worst_first(one), one.feed))
 
 
 @lru_cache(maxsize=PRINCIPALS)
@@ -136,7 +155,7 @@ def _standing(row: Any, waits: Any, halt: Halt | None, at: int) -> Standing:
         run_id is not None, run_status == _FAILED, error_kind in _PASSING, attempts,
     )  # fmt: skip
     return Standing(
-        number, key, name, connector, code, platform_name, level, province_of(region), state(seen), lag, every_s,
+        number, key, name, connector, code, platform_name, level, province_of(region), state(seen), succeeded_at, lag, every_s,
         (next_at - at) // 1_000_000 if next_at > at else 0, attempts, run_id, run_status, error_kind, error, held_id,
         held_count, held_live, held_kind, held_cause, halt,
     )  # fmt: skip
@@ -148,9 +167,9 @@ _NOTHING = (None, None, 0, 0, None, "")
 def group(key: str, members: Iterable[Standing]) -> Group:
     """Standings as one."""
     every = list(members)
-    lags = [one.lag_s for one in every if one.state is not State.PAUSED and one.lag_s is not None]
+    oldest = min((one for one in every if one.state is not State.PAUSED), key=longest_silent, default=_NEVER)
     states = [one.state for one in every]
-    return Group(key, worst(states), counted(states), len(every), max(lags, default=None))
+    return Group(key, worst(states), counted(states), len(every), oldest.succeeded_at, oldest.lag_s)
 
 
 def together(key: str, groups: Iterable[Group]) -> Group:
@@ -158,9 +177,9 @@ def together(key: str, groups: Iterable[Group]) -> Group:
     every, counts = list(groups), Counter[State]()
     for one in every:
         counts.update(one.states)
-    lags = [one.lag_s for one in every if one.lag_s is not None]
+    oldest = min(every, key=longest_silent, default=_NEVER)
     states = {word: counts[word] for word in sorted(counts, key=SEVERITY.__getitem__)}
-    return Group(key, worst(counts), states, sum(one.feeds for one in every), max(lags, default=None))
+    return Group(key, worst(counts), states, sum(one.feeds for one in every), oldest.succeeded_at, oldest.lag_s)
 
 
 def grouped(found: Iterable[Standing], by: str) -> list[Group]:
@@ -169,7 +188,7 @@ def grouped(found: Iterable[Standing], by: str) -> list[Group]:
     for one in found:
         members[getattr(one, by)].append(one)
     made = [group(key, every) for key, every in members.items()]
-    return sorted(made, key=lambda g: (SEVERITY[g.state], -(g.lag_s or 0), g.key))
+    return sorted(made, key=lambda g: (*worst_first(g), g.key))
 
 
 def feeds_status(connection: Connection, found: Iterable[Standing] | None = None) -> list[dict[str, Any]]:
@@ -196,4 +215,5 @@ def document(connection: Connection) -> dict[str, Any]:
 
 
 def _plain(one: Group) -> dict[str, Any]:
-    return {**one._asdict(), "states": {word.value: n for word, n in one.states.items()}}
+    states = {word.value: n for word, n in one.states.items()}
+    return {"key": one.key, "state": one.state, "states": states, "feeds": one.feeds, "lag_s": one.lag_s}

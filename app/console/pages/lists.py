@@ -12,7 +12,7 @@ from app.db import now
 from app.harvest.discovery import kinds
 from app.harvest.runs import day_of
 from app.monitor import days, status
-from app.monitor.states import SEVERITY, State
+from app.monitor.states import State
 from app.monitor.status import Standing
 from app.platforms import service as platforms
 from app.protocol.vocab import province_of
@@ -113,10 +113,10 @@ def _sorted_groups(groups: list[status.Group], names: dict[str, str], sort: str)
     keys = {
         "name": lambda g: (names[g.key], g.key),
         "code": lambda g: (g.key,),
-        "lag": lambda g: (-(g.lag_s or 0), g.key),
+        "lag": lambda g: (status.longest_silent(g), g.key),
         "feeds": lambda g: (-g.feeds, g.key),
     }
-    return sorted(groups, key=keys.get(sort, lambda g: (SEVERITY[g.state], -(g.lag_s or 0), g.key)))
+    return sorted(groups, key=keys.get(sort, lambda g: (*status.worst_first(g), g.key)))
 
 
 def feed_list(connection: Connection, query: Narrowing) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def feed_list(connection: Connection, query: Narrowing) -> dict[str, Any]:
     found = [one for one in status.standings(connection) if query.keeps(one)]
     keys = {
         "name": lambda one: (one.platform_name, one.name),
-        "lag": lambda one: -(one.lag_s or 0),
+        "lag": status.longest_silent,
         "every": lambda one: one.every_s,
         "code": lambda one: (one.platform, one.key),
     }

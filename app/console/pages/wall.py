@@ -1,7 +1,6 @@
 """The wall: tiles, figures, what needs a person, roll-ups."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -11,7 +10,7 @@ from app.db import now
 from app.harvest.runs import day_of
 from app.monitor import days, figures, status
 from app.monitor.days import Cell
-from app.monitor.states import NEEDS_A_PERSON, SEVERITY, State
+from app.monitor.states import NEEDS_A_PERSON, State
 from app.monitor.status import Group, Standing
 
 STRIP_DAYS = 14
@@ -34,7 +33,7 @@ def wall(connection: Connection, sort: str) -> dict[str, Any]:
     cases = [one for one in found if one.state in NEEDS_A_PERSON]
     others = [one for one in found if one.level != "P"]
     active = [one for one in found if one.lag_s is not None and one.state is not State.PAUSED]
-    oldest = max(active, key=attrgetter("lag_s"), default=None)
+    oldest = min(active, key=status.longest_silent, default=None)
     levels = sorted(status.grouped(found, "level"), key=lambda g: "NPCDSE".index(g.key))
     return {
         "tiles": _sorted(_tiles(connection, found), sort),
@@ -72,8 +71,8 @@ def _tiles(connection: Connection, found: Sequence[Standing]) -> list[Tile]:
 
 def _sorted(tiles: list[Tile], sort: str) -> list[Tile]:
     keys = {
-        "state": lambda tile: (SEVERITY[tile.group.state], -(tile.group.lag_s or 0)),
-        "lag": lambda tile: -(tile.group.lag_s or 0),
+        "state": lambda tile: status.worst_first(tile.group),
+        "lag": lambda tile: status.longest_silent(tile.group),
         "feeds": lambda tile: -tile.group.feeds,
         "name": lambda tile: tile.place.region,
     }

@@ -84,12 +84,38 @@ def test_a_day_has_one_word(runs: int, failed: int, held: int, rejected: int, wo
     assert outcome(runs, failed, held, rejected) is word
 
 
-def _standing(word: State, lag_s: int | None, level: str) -> status.Standing:
+NOW = 10**16
+
+
+def _standing(word: State, ago: int | None, level: str = "P", feed: int = 1) -> status.Standing:
+    """A feed whose last success is `ago` microseconds old."""
+    lag = {"succeeded_at": NOW - ago, "lag_s": ago // 10**6} if ago is not None else {}
     empty = dict.fromkeys(status.Standing._fields)
-    return status.Standing(**{**empty, "state": word, "lag_s": lag_s, "level": level})  # type: ignore[arg-type]
+    return status.Standing(**{**empty, "state": word, "level": level, "feed": feed, **lag})  # type: ignore[arg-type]
 
 
-@given(st.lists(st.builds(_standing, st.sampled_from(State), st.none() | st.integers(0, 9**9), st.sampled_from("PCE"))))
+@given(st.lists(st.integers(0, 10**7), min_size=2, unique=True), st.integers(0, 10**6))
+def test_rows_keep_their_order_while_seconds_go_by(ages: list[int], later: int) -> None:
+    """Two lags of one second, rounded, once changed places from one look at a list to the next."""
+
+    def order(passed: int) -> list[int]:
+        found = [
+            _standing(State.HEALTHY, age + passed, feed=n)._replace(succeeded_at=NOW - age)
+            for n, age in enumerate(ages)
+        ]
+        return [one.feed for one in sorted(found, key=lambda one: (*status.worst_first(one), one.feed))]
+
+    assert order(0) == order(later) == sorted(range(len(ages)), key=lambda n: -ages[n])
+
+
+def test_what_never_succeeded_comes_after_its_like() -> None:
+    found = [_standing(State.FAILING, None), _standing(State.FAILING, 5), _standing(State.HEALTHY, 9 * 10**9)]
+    assert sorted(found[::-1], key=status.worst_first) == [found[1], found[0], found[2]]
+
+
+@given(
+    st.lists(st.builds(_standing, st.sampled_from(State), st.none() | st.integers(0, 9**15), st.sampled_from("PCE")))
+)
 def test_groups_together_are_their_members_together(members: list[status.Standing]) -> None:
     together = status.together("all", status.grouped(members, "level"))
     assert together == status.group("all", members)
