@@ -33,6 +33,12 @@ settings.register_profile("hutong", deadline=None, suppress_health_check=[Health
 settings.load_profile("hutong")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: more than there are processors, because tests wait for sockets, other processes and the disk."""
+    return 2 * len(os.sched_getaffinity(0))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--pictures` lets the browser tests write docs/pictures."""
     parser.addoption("--pictures", action="store_true", help="write docs/pictures from the browser tests")
@@ -143,33 +149,11 @@ def postgres15_url() -> Iterator[str]:
     user = {"user": "nobody"} if os.geteuid() == 0 else {}
     if user:
         shutil.chown(folder, "nobody")
-    make = [
-        programs / "initdb",
-        "-D",
-        folder / "data",
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "-N",
-    ]
+    data = folder / "data"
+    make = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=folder, **user)
-    run = [
-        programs / "postgres",
-        "-D",
-        folder / "data",
-        "-k",
-        folder,
-        "-h",
-        "",
-        "-c",
-        "fsync=off",
-        "-c",
-        "max_connections=300",
-    ]
+    unsafe = ["-c", "fsync=off", "-c", "max_connections=300"]
+    run = [programs / "postgres", "-D", data, "-k", folder, "-h", "", *unsafe]
     with (folder / "log").open("wb") as log, subprocess.Popen(run, stderr=log, cwd=folder, **user) as server:
         yield answering(f"postgresql+psycopg://postgres@/postgres?host={folder}")
         server.terminate()

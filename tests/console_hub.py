@@ -1,7 +1,5 @@
 """A hub over a real socket with a feed in every state and records that mean harm; for tests of pages."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -9,12 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
-import uvicorn
 from sqlalchemy import update
 
 from app import schema
 from app.access import keys
-from app.access.http import Http
 from app.access.keyring import Keyring
 from app.console.formats import moment
 from app.console.page import PageRoute
@@ -33,6 +29,7 @@ from app.protocol.canonical import canonical, content_hash
 from app.settings import Settings
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
+from tests.served import listening
 
 HOSTILE = (
     "<script>window.harmed=1</script>",
@@ -189,14 +186,6 @@ def served(folder: Path, *, filled: bool = True, **more: Any) -> Iterator[Served
     with database.write() as connection:
         key = keys.issue(connection, None).key
     app = create(settings, harvest=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Http, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield Served(
-        f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, pages, key, templates(app)
-    )
-    server.should_exit = True
-    thread.join()
+    with listening(app, log_level="critical", timeout_graceful_shutdown=1) as url:
+        yield Served(url, database, pages, key, templates(app))
     database.close()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -15,7 +16,14 @@ from app.settings import Settings
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     """The address of a hub with these settings, without its worker."""
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
+    with listening(create(settings, harvest=False)) as url:
+        yield url
+
+
+@contextmanager
+def listening(app: Any, **options: Any) -> Iterator[str]:
+    """The address of an application; the options are uvicorn's."""
+    server = uvicorn.Server(uvicorn.Config(app, **{"port": 0, "http": Http, "log_level": "error", **options}))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,14 +1,11 @@
 """What the hub shows: clients that others wrote read it whole; two hubs agree by one request."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from lxml import etree
 from oaipmh.client import Client
 from oaipmh.metadata import MetadataRegistry, oai_dc_reader
@@ -16,7 +13,6 @@ from oaipmh_scythe import Scythe
 from sickle import Sickle
 
 from app import schema
-from app.access.http import Http
 from app.catalogue.service import remove
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
@@ -26,6 +22,7 @@ from app.settings import Settings
 from tests.conftest import SCHEMAS
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
+from tests.served import listening
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +37,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Data
     with database.write() as connection:
         gone = [f"ix:P-650000-01:oai-pmh-1/oai:p-650000-01.example:{n:06d}" for n in (1, 600, 1202)]
         assert remove(connection, gone, 1) == 3
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database
-    server.should_exit = True
-    thread.join()
+    with listening(create(settings, harvest=False)) as url:
+        yield url, database
     database.close()
 
 

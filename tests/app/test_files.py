@@ -3,7 +3,6 @@
 import csv
 import io
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,23 +12,21 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-import uvicorn
 
 from app import schema
 from app.access import keys
-from app.access.http import Http
 from app.db import Database
 from app.deployment import engine
 from app.feeds import service, uploads
 from app.harvest import look, runs
 from app.harvest.fetch import Fetcher
-from app.main import create
 from app.protocol.connector import Request
 from app.protocol.errors import BadRequest, PeerViolation, TooLarge
 from app.settings import Settings
 from tests.commands import hutong
 from tests.hub import Hub
 from tests.peers.replay import Answer, ReplayServer
+from tests.served import served
 
 MAPPING = {"version": 1, "fields": {"title": {"path": "名称"}, "languages": {"constant": ["zh-Hans"]}}}
 HEAD = ["编号", "名称"]
@@ -235,48 +232,31 @@ def test_what_cannot_be_kept_leaves_nothing_behind(hub: Hub, settings: Settings)
 
 def test_upload_over_http_needs_the_key_and_is_bounded(hub: Hub, settings: Settings) -> None:
     feed = hub.feed("upload", UPLOAD, mapping=MAPPING)
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/v1/feeds"
     key = {"Authorization": f"Bearer {issued(hub)}"}
-    try:
-        with httpx.Client(trust_env=False) as client:
-            content = table(rows(1, 2))
-            assert client.post(f"{address}/{feed}/files", content=content).status_code == 401
-            made = client.post(f"{address}/{feed}/files?name=a.csv", content=content, headers=key)
-            assert (made.status_code, made.json()["sha256"]) == (201, sha256(content).hexdigest())
-            large = client.post(f"{address}/{feed}/files", content=b"x" * (2 << 20), headers=key)
-            assert (large.status_code, large.json()["kind"]) == (413, "request.too_large")
-            assert client.post(f"{address}/{feed}/files", content=b"", headers=key).status_code == 422
-            assert client.post(f"{address}/999/files", content=content, headers=key).status_code == 404
-            listed = client.get(f"{address}/{feed}/files", headers=key).json()
-            assert [item["name"] for item in listed["items"]] == ["a.csv"]
-            assert not list(settings.files.glob("incoming-*"))
-    finally:
-        server.should_exit = True
-        thread.join()
+    with served(settings) as url, httpx.Client(trust_env=False) as client:
+        address = f"{url}/api/v1/feeds"
+        content = table(rows(1, 2))
+        assert client.post(f"{address}/{feed}/files", content=content).status_code == 401
+        made = client.post(f"{address}/{feed}/files?name=a.csv", content=content, headers=key)
+        assert (made.status_code, made.json()["sha256"]) == (201, sha256(content).hexdigest())
+        large = client.post(f"{address}/{feed}/files", content=b"x" * (2 << 20), headers=key)
+        assert (large.status_code, large.json()["kind"]) == (413, "request.too_large")
+        assert client.post(f"{address}/{feed}/files", content=b"", headers=key).status_code == 422
+        assert client.post(f"{address}/999/files", content=content, headers=key).status_code == 404
+        listed = client.get(f"{address}/{feed}/files", headers=key).json()
+        assert [item["name"] for item in listed["items"]] == ["a.csv"]
+        assert not list(settings.files.glob("incoming-*"))
     assert harvested(hub, settings, feed)["created"] == 2
 
 
 def test_an_upload_cut_off_in_the_middle_leaves_nothing(hub: Hub, settings: Settings) -> None:
     feed = hub.feed("upload", UPLOAD, mapping=MAPPING)
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
     head = f"POST /api/v1/feeds/{feed}/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {issued(hub)}\r\nContent-Length: 1000\r\n\r\nabc"
-    try:
-        with socket.create_connection(("127.0.0.1", server.servers[0].sockets[0].getsockname()[1])) as sock:
+    with served(settings) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as sock:
             sock.sendall(head.encode())
             time.sleep(0.3)
-    finally:
         time.sleep(0.3)
-        server.should_exit = True
-        thread.join()
     assert not list(settings.files.rglob("*incoming*"))
     with hub.database.read() as connection:
         assert uploads.uploads(connection, feed) == []

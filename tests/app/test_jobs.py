@@ -1,8 +1,6 @@
 """The jobs as REST and as commands: one engine behind both, keys asked for, errors by name."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +8,9 @@ from typing import Any, NamedTuple
 import httpx
 import jsonschema
 import pytest
-import uvicorn
 
 from app import schema
 from app.access import keys
-from app.access.http import Http
 from app.catalogue import queries
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
@@ -25,6 +21,7 @@ from app.settings import Settings
 from tests.commands import Done, hutong
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
+from tests.served import listening
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,18 +49,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         with database.write() as connection:
             key = keys.issue(connection, None).key
             record = queries.changes(connection, after=0, limit=1)[0].id
-        server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/v1"
-        with httpx.Client(
-            base_url=base, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=60
-        ) as client:
+        bearer = {"Authorization": f"Bearer {key}"}
+        with (
+            listening(create(settings, harvest=False)) as url,
+            httpx.Client(base_url=f"{url}/api/v1", headers=bearer, trust_env=False, timeout=60) as client,
+        ):
             yield Served(client, folder, peer, feed, record)
-        server.should_exit = True
-        thread.join()
     database.close()
 
 

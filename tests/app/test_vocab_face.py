@@ -1,23 +1,19 @@
 """Code lists and regions over a real socket, and what a question by region finds."""
 
-import threading
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-import uvicorn
 
 from app import schema
-from app.access.http import Http
 from app.db import Database
 from app.demo.catalogue import DemoPlatform
 from app.demo.faces import face
-from app.main import create
 from app.protocol import vocab
 from app.settings import Settings
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
+from tests.served import served
 
 OLD = "P-500105-01"  # 江北区 of 重庆, 两江新区 500157 since 2025
 
@@ -31,15 +27,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with ReplayServer(face(DemoPlatform(OLD, "江北平台", "oai-pmh", None, 3))) as url:
         inside = Hub(database)
         inside.harvest(inside.feed("oai-pmh", {"base_url": f"{url}/oai"}, platform=OLD))
-    server = uvicorn.Server(uvicorn.Config(create(settings, harvest=False), port=0, http=Http, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/v1") as client:
+    with served(settings) as url, httpx.Client(base_url=f"{url}/api/v1") as client:
         yield client
-    server.should_exit = True
-    thread.join()
     database.close()
 
 

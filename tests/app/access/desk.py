@@ -1,24 +1,21 @@
 """A hub over a real socket with people of every role, for tests of who may do what."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from app.access import keys, people
 from app.access.door import COOKIE
-from app.access.http import Http
 from app.access.scopes import TENANTS, Role
 from app.db import Database
 from app.main import create
 from app.platforms import service as platforms
 from app.settings import Settings
 from tests.planted import PASSWORD, SECRET_KEY
+from tests.served import listening
 
 UNLIMITED = "999999999/s"
 PATIENCE_S = 60  # of a test on a busy machine; no figure rests on it
@@ -96,16 +93,10 @@ def desk(database: Database, folder: Path, **settings: Any) -> Iterator[Desk]:
     }  # fmt: skip
     made = Settings(**plain | settings)
     app = create(made, harvest=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Http, log_level="error", proxy_headers=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    running = Desk(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", database, made, app)
-    try:
-        yield running
-    finally:
-        for client in running.clients:
-            client.close()
-        server.should_exit = True
-        thread.join()
+    with listening(app, proxy_headers=False) as url:
+        running = Desk(url, database, made, app)
+        try:
+            yield running
+        finally:
+            for client in running.clients:
+                client.close()
