@@ -36,7 +36,7 @@ settings.load_profile("hutong")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: more than there are processors, because tests wait for sockets, other processes and the disk."""
-    return 2 * len(os.sched_getaffinity(0))
+    return max(2, 3 * len(os.sched_getaffinity(0)) // 2)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
