@@ -24,11 +24,19 @@ def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Seq
 
 
 def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:
-    """`INSERT ... ON CONFLICT (keys) DO UPDATE` that adds to the columns, for executemany with a list of rows."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    """`INSERT ... ON CONFLICT (keys) DO UPDATE` that adds to the columns, for executemany with a list of rows.
+
+    In the order of the keys: PostgreSQL locks rows as it meets them, and two writers must not wait for each other.
+    """
+    return _accumulate(connection.dialect.name, table, tuple(keys), tuple(columns))
+
+
+@lru_cache(maxsize=64)
+def _accumulate(dialect: str, table: Any, keys: tuple[str, ...], columns: tuple[str, ...]) -> Any:
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(table)
     added = {name: table.c[name] + statement.excluded[name] for name in columns}
-    return statement.on_conflict_do_update(index_elements=list(keys), set_=added)
+    return statement.on_conflict_do_update(index_elements=keys, set_=added)
 
 
 def insert_missing(connection: Connection, table: Any) -> Any:

@@ -6,11 +6,11 @@ What a catalogue lacks cannot be searched for, so the gaps are counted: a matrix
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
 from app.catalogue.tables import coverage
 from app.protocol import vocab
-from app.statements import load
+from app.statements import accumulate
 
 Cell = tuple[str, str, str]
 KNOWN = ("edition", "subject", "grade")
@@ -22,14 +22,8 @@ def change(connection: Connection, moved: Mapping[str, int]) -> None:
     for terms, by in moved.items():
         for cell in _cells(terms):
             cells[cell] += by
-    wanted = sorted(cell for cell, by in cells.items() if by)
-    stored: dict[Cell, int] = {}
-    key = (coverage.c.edition, coverage.c.subject, coverage.c.grade)
-    for start in range(0, len(wanted), 300):
-        query = select(*key, coverage.c.n).where(tuple_(*key).in_(wanted[start : start + 300]))
-        stored.update({(edition, subject, grade): n for edition, subject, grade, n in connection.execute(query)})
-    rows = [(*cell, stored.get(cell, 0) + cells[cell]) for cell in wanted]
-    load(connection, "coverage", ("edition", "subject", "grade", "n"), rows, ("edition", "subject", "grade"))
+    if rows := [{**dict(zip(KNOWN, cell, strict=True)), "n": by} for cell, by in sorted(cells.items()) if by]:
+        connection.execute(accumulate(connection, coverage, KNOWN, ("n",)), rows)
 
 
 def _cells(terms: str) -> Iterator[Cell]:

@@ -11,13 +11,13 @@ from itertools import chain, starmap
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, case, delete, func, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, delete, func, select, text, update
 
 from app.catalogue import coverage, digests, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import now
 from app.protocol.canonical import element
-from app.statements import among, among_bound, load, many, upsert
+from app.statements import accumulate, among, load, upsert
 
 
 class Change(NamedTuple):
@@ -161,18 +161,11 @@ def _tally(connection: Connection, changes: list[Change]) -> None:
     coverage.change(connection, moved)
     counted = Counter(chain.from_iterable(starmap(_counted, came)))
     counted.subtract(chain.from_iterable(starmap(_counted, went)))
-    terms = sorted(term for term, by in counted.items() if by)
-    found = connection.execute(_tallied(connection.dialect.name), {"many": many(connection, terms)})
-    stored: dict[str, int] = {term: n for term, n in found.all()}
-    load(connection, "tally", ("term", "n"), [(term, stored.get(term, 0) + counted[term]) for term in terms], ("term",))
+    if rows := [{"term": term, "n": by} for term, by in sorted(counted.items()) if by]:
+        connection.execute(accumulate(connection, tally, ("term",), ("n",)), rows)
 
 
 _kind = itemgetter("terms", "platform", "feed_id")
-
-
-@lru_cache(maxsize=2)
-def _tallied(dialect: str) -> Select[Any]:
-    return select(tally.c.term, tally.c.n).where(among_bound(dialect, tally.c.term))
 
 
 @lru_cache(maxsize=16_384)

@@ -6,7 +6,7 @@ from app.catalogue import service
 from app.db import Database
 from app.harvest.fetch import Fetcher
 from app.harvest.look import Subject, sampled
-from app.harvest.prepare import identity
+from app.harvest.prepare import identities
 from app.protocol.errors import Conflict
 
 LOOKED: Final = 20
@@ -24,7 +24,7 @@ def kin(database: Database, fetcher: Fetcher, subject: Subject, feed: dict[str, 
     """Looks at the first records of the new address; stores nothing. Raises what the source raises."""
     connector, source = subject.asking(), subject.source(rules)
     entries = [entry for _, group in sampled(fetcher, connector, LOOKED).groups for entry in group]
-    ids = [identity(source, entry, connector.native) for entry in entries]
+    ids = identities(source, entries, connector.native)
     with database.read() as connection:
         rows = service.known(connection, ids).values() if ids else ()
     return Kin(sum(bool(row.live) and row.feed_id == feed["id"] for row in rows), len(ids))

@@ -19,7 +19,7 @@ from app.harvest import trial
 from app.harvest.engine import Engine
 from app.harvest.fetch import Fetched
 from app.harvest.files import stored
-from app.harvest.prepare import Batch, Source, identity, source_hash, source_key
+from app.harvest.prepare import Batch, Source, identities, source_hash, source_key
 from app.protocol.connector import Checkpoint, Connector, Entry, Fault, Page, Request
 from app.protocol.errors import AddressForbidden, PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
@@ -223,7 +223,7 @@ def _cut(run: Run, page: Page, traffic: Mapping[str, int]) -> Iterator[Step]:
 def _prepared(
     run: Run, page: Page, entries: list[Entry]
 ) -> tuple[list[str], list[str], list[int], frozenset[str], Callable[[], Batch]]:
-    ids = [identity(run.source, entry, run.connector.native) for entry in entries]
+    ids = identities(run.source, entries, run.connector.native)
     key = source_key(run.source, page.context)
     present = [id for id, entry in zip(ids, entries, strict=True) if not entry.deleted]
     with run.engine.database.read() as connection:

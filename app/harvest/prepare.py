@@ -16,7 +16,7 @@ from app.protocol.connector import Connector, Draft, Entry, Fault
 from app.protocol.record import Prepared, prepare
 from app.protocol.rules.engine import Live
 from app.protocol.text import tokens_of
-from app.protocol.words import ID_LIMIT, record_id
+from app.protocol.words import ID_LIMIT, record_ids
 
 _TOGETHER: Final = 32
 
@@ -93,15 +93,22 @@ def stamp(entry: Entry) -> str | None:
 
 def identity(source: Source, entry: Entry, native: bool) -> str:
     """The hub's id of an entry."""
-    return entry.identifier if native else record_id(source.platform, source.key, entry.identifier)
+    return identities(source, [entry], native)[0]
+
+
+def identities(source: Source, entries: Sequence[Entry], native: bool) -> list[str]:
+    """The hub's ids of entries, in order."""
+    identifiers = [entry.identifier for entry in entries]
+    return identifiers if native else record_ids(source.platform, source.key, identifiers)
 
 
 def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     """Arrivals and refusals of entries that are not deletions, in order."""
     made, key = reading(source), source_key(source, context)
     batch, accepted = Batch(), list[tuple[Entry, Prepared]]()
-    for place, (entry, draft) in enumerate(zip(entries, _parsed(made.connector, entries, context), strict=True)):
-        outcome = _one(source, made, entry, draft)
+    ids, drafts = identities(source, entries, made.connector.native), _parsed(made.connector, entries, context)
+    for place, (entry, id, draft) in enumerate(zip(entries, ids, drafts, strict=True)):
+        outcome = _one(made, id, draft)
         if isinstance(outcome, Fault):
             batch.refused.append((place, outcome))
         else:
@@ -124,10 +131,9 @@ def _parsed(connector: Connector, entries: Sequence[Entry], context: bytes) -> I
         yield from list(connector.parse(entries[start : start + _TOGETHER], context))
 
 
-def _one(source: Source, made: _Reading, entry: Entry, draft: Draft | Fault) -> Prepared | Fault:
+def _one(made: _Reading, id: str, draft: Draft | Fault) -> Prepared | Fault:
     if isinstance(draft, Fault):
         return draft
-    id = identity(source, entry, made.connector.native)
     if len(id) > ID_LIMIT:
         return Fault("record.id_too_long", f"longer than {ID_LIMIT} characters", "id", id[:200], "validate")
     flags: list[str] = []

@@ -28,7 +28,7 @@ def store(
     """
     if not refused:
         return
-    _forget(connection, feed_id, [entry.identifier for entry, _ in refused])
+    cleared(connection, feed_id, [entry.identifier for entry, _ in refused])
     kept = select(func.count()).where(rejection.c.feed_id == feed_id, rejection.c.state == "open")
     refused = refused[: max(0, quota - connection.execute(kept).scalar_one())]
     if not refused:
@@ -48,13 +48,13 @@ def store(
 _OPEN = select(rejection.c.id).where(rejection.c.feed_id == bindparam("feed"), rejection.c.state == "open").limit(1)
 
 
+def any_open(connection: Connection, feed_id: int) -> bool:
+    """Whether anything of a feed is in quarantine; one row by the index."""
+    return connection.execute(_OPEN, {"feed": feed_id}).first() is not None
+
+
 def cleared(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
     """Entries that came again and are good now leave the quarantine."""
-    if identifiers and connection.execute(_OPEN, {"feed": feed_id}).first():
-        _forget(connection, feed_id, identifiers)
-
-
-def _forget(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:
     for start in range(0, len(identifiers), 500):
         chunk = [name[:600] for name in identifiers[start : start + 500]]
         connection.execute(

@@ -16,7 +16,7 @@ from app.catalogue import service
 from app.feeds import leases
 from app.harvest import brake, runs
 from app.harvest.pages import Memory, Run, ahead, pages, steps
-from app.harvest.prepare import identity, stamp
+from app.harvest.prepare import identities, stamp
 from app.harvest.store import stored
 from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Page
@@ -94,7 +94,7 @@ def _repair(run: Run, named: Sequence[str], unseen: Sequence[str]) -> None:
 
 
 def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: Findings) -> None:
-    ids = [identity(run.source, entry, run.connector.native) for entry in page.entries]
+    ids = identities(run.source, page.entries, run.connector.native)
     feed_id = run.feed["id"]
     with run.engine.database.write() as connection:
         leases.hold(connection, run.lease)

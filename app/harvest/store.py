@@ -149,9 +149,10 @@ _CONFLICT = Fault("record.version_conflict", "the same version came with other c
 
 
 def _quarantine(connection: Connection, run: Run, step: Step, refused: Refused) -> None:
-    bad = {id(entry) for entry, _ in refused}
-    good = [entry.identifier for entry in step.entries if not entry.deleted and id(entry) not in bad]
-    quarantine.cleared(connection, run.feed["id"], good)
+    if quarantine.any_open(connection, run.feed["id"]):
+        bad = {id(entry) for entry, _ in refused}
+        good = [entry.identifier for entry in step.entries if not entry.deleted and id(entry) not in bad]
+        quarantine.cleared(connection, run.feed["id"], good)
     quota = run.engine.quotas.rejections
     quarantine.store(connection, run.feed["id"], run.run_id, refused, step.page.context, quota)
 

@@ -1,6 +1,7 @@
 """The words of the federation: codes, identifiers and the names of states (docs/architecture.md)."""
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
@@ -46,9 +47,15 @@ def record_id(platform: str, feed_key: str, identifier: str) -> str:
 
     Only printable ASCII survives unquoted, so that an identifier can stand in a URL, a header and a log line.
     """
-    if _UNQUOTED.fullmatch(identifier) is None:
-        identifier = quote(identifier, safe=_SAFE)
-    return f"ix:{platform}:{feed_key}/{identifier}"
+    return record_ids(platform, feed_key, [identifier])[0]
+
+
+def record_ids(platform: str, feed_key: str, identifiers: Sequence[str]) -> list[str]:
+    """The same for many: one look at the characters of all is mostly enough."""
+    if _UNQUOTED.fullmatch("".join(identifiers)) is None:
+        identifiers = [quote(identifier, safe=_SAFE) for identifier in identifiers]
+    start = f"ix:{platform}:{feed_key}/"
+    return [start + identifier for identifier in identifiers]
 
 
 _SAFE: Final = "!$&'()*+,-./:;=@_~?#[]"

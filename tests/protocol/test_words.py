@@ -1,5 +1,7 @@
 """Canonical bytes, records, code lists and text: properties rather than examples where it pays."""
 
+from urllib.parse import unquote
+
 import orjson
 import rfc8785
 from hypothesis import given
@@ -12,6 +14,7 @@ from app.protocol.connector import Fault
 from app.protocol.formats import read_oai_dc
 from app.protocol.record import Prepared, prepare
 from app.protocol.text import index_tokens, query_tokens
+from app.protocol.words import record_id, record_ids
 
 XML = st.text(
     st.characters(codec="utf-8", exclude_characters="\r", exclude_categories=("Cc", "Cs", "Cn")),
@@ -30,6 +33,14 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_sorted_bytes_are_the_rfc_8785_form(value: object) -> None:
     assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9:/%-]{0,9}", fullmatch=True) | st.text(st.characters(codec="utf-8"))))
+def test_an_identifier_is_the_same_alone_and_among_others(identifiers: list[str]) -> None:
+    made = record_ids("P-110000-01", "oai-1", identifiers)
+    assert made == [record_id("P-110000-01", "oai-1", identifier) for identifier in identifiers]
+    assert all(id.isascii() and id.isprintable() and " " not in id for id in made)
+    assert [unquote(id.removeprefix("ix:P-110000-01:oai-1/")) for id in made] == identifiers
 
 
 @given(TITLES, TITLES, st.lists(TITLES, max_size=3))

@@ -16,6 +16,7 @@ from app.protocol.errors import PeerUnavailable, PeerViolation
 
 SPOOL = 8 << 20
 CHUNK = 64 << 10
+TOGETHER = 32  # pieces, of 2 MB at most: a buffer that grows by each of them is moved again and again
 RATIO_FROM = 1 << 20
 
 
@@ -24,12 +25,16 @@ def read(answer: httpx.Response, budget: Budget) -> tuple[BinaryIO, int]:
     counted = _Counted(answer, budget.limits.wire_max_bytes)
     spool = cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
     try:
-        size = 0
+        size, pieces = 0, list[bytes]()
         for piece in _decoder(answer)(counted):
             budget.left()
             size += len(piece)
             _check_size(size, counted.wire, budget.limits)
-            spool.write(piece)
+            pieces.append(piece)
+            if len(pieces) == TOGETHER:
+                spool.write(b"".join(pieces))
+                pieces.clear()
+        spool.write(b"".join(pieces))
     except BaseException:
         spool.close()
         raise
