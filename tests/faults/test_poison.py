@@ -25,10 +25,10 @@ import os, signal
 from app.harvest import prepare
 from app.protocol.documents import Array
 one, values = prepare._one, Array.values
-def _one(source, made, entry, *more):
-    if b"poison" in entry.raw:
+def _one(made, id, draft):
+    if "poison" in str(draft):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return one(source, made, entry, *more)
+    return one(made, id, draft)
 def _values(self, content):
     if b"deadly" in content:
         os.kill(os.getpid(), signal.SIGSEGV)
