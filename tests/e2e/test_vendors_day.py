@@ -208,14 +208,25 @@ def _goes_live_by_steps(page: Any, made: Served, shots: Path, seen: Callable[[],
     page.locator("#ramp").screenshot(path=shots / "ramp.png")
     page.locator("#ramp button[value=raise]").click()
     assert "10 % · 当前" in step.inner_text()
-    page.goto(f"{made.url}/feeds/{number}/do/harvest")
-    page.locator("form.apply button").click()
+    _asks_for_a_run(page, f"{made.url}/feeds/{number}/do/harvest")
     page.goto(feed)
     _until(page, None)
     page.locator("#ramp button[value=raise]").click()
     assert "全部记录都已放行" in page.locator("#ramp").inner_text()
     _until(page, "\n0 条在目录外等待")
     seen()
+
+
+def _asks_for_a_run(page: Any, url: str) -> None:
+    """Once the one that is under way has ended."""
+    button = page.locator("form.apply button")
+    for _ in range(600):
+        page.goto(url)
+        if button.is_enabled():
+            button.click()
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(page.locator("main").inner_text())
 
 
 def _until(page: Any, words: str | None) -> None:
