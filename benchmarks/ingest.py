@@ -81,6 +81,11 @@ def _sickle(url: str) -> float:
     return time.perf_counter() - began
 
 
+def _processor_time(pid: int) -> float:
+    """Seconds of another process: its clock as clock_getcpuclockid(3) of Linux names it."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 class Round(NamedTuple):
     """Seconds on the clock, and of processor time, of one round; the pair's are its writer's and its parser's."""
 
@@ -96,7 +101,7 @@ class Round(NamedTuple):
 
 def _round(url: str, parsers: Parsers) -> Round:
     def parsed() -> float:
-        return parsers._pool.submit(time.process_time).result()
+        return sum(map(_processor_time, parsers.pids()))
 
     began = time.process_time()
     base = _sickle(url)

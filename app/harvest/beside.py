@@ -1,14 +1,20 @@
 """Parsing beside the writer: processes that prepare the next pages while this one stores.
 
-Threads gain nothing here: parsing and storing both hold the interpreter (docs/performance.md).
+Threads gain nothing here: parsing and storing both hold the interpreter (docs/performance.md). Only what carries bytes
+to a process and back is a thread of its own; pickling stays with whoever stores, because two threads that both need the
+interpreter wait for each other longer than either works.
 """
 
+import pickle
 import signal
-import threading
+import sys
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from app import heap
@@ -17,6 +23,11 @@ from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault
 from app.protocol.record import Prepared
 
+if sys.platform == "linux":
+    from fcntl import F_SETPIPE_SZ, fcntl
+
+_SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
+_PIPE = 1 << 20  # bytes: a page in one piece or two
 # What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
 _Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]]]
 
@@ -25,63 +36,112 @@ class Parsers:
     """`number` processes; what they prepare is the same as in this process, and so are their errors."""
 
     def __init__(self, number: int) -> None:
-        self._number = number
-        self._lock = threading.Lock()
-        self._pool = self._made()
-
-    def _made(self) -> ProcessPoolExecutor:
-        # Not fork: a worker has threads and open connections that must not be copied.
-        return ProcessPoolExecutor(self._number, get_context("spawn"), initializer=_begin)
+        self._threads = ThreadPoolExecutor(number, "parser")
+        self._all = [_Parser() for _ in range(number)]
+        self._free = deque(self._all)
 
     def __call__(self, source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
         """Begins to prepare; the call it gives back waits."""
         if not entries:
             return Batch
-        work = (source, entries, context)
+        question = pickle.dumps((source, _packed(entries), context), pickle.HIGHEST_PROTOCOL)
         try:
-            return self._waiting(self._pool.submit(_prepared, source, _packed(entries), context), *work)
-        except (BrokenProcessPool, RuntimeError):
-            return lambda: self._here(*work)
+            begun = self._threads.submit(self._ask, question)
+        except RuntimeError:  # no thread to be had
+            return lambda: prepared(source, entries, context)
 
-    def _waiting(
-        self, begun: Future[_Packed], source: Source, entries: Sequence[Entry], context: bytes
-    ) -> Callable[[], Batch]:
         def wait() -> Batch:
-            try:
-                return _unpacked(begun.result())
-            except BrokenProcessPool:
-                return self._here(source, entries, context)
+            # A parser that was killed costs its head start, not the page; what failed there fails here in its own way.
+            answer = begun.result()
+            return _unpacked(answer) if answer else prepared(source, entries, context)
 
         return wait
 
-    def _here(self, source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
-        """A parser that was killed costs its head start, not the page; the next pages get new parsers."""
-        with self._lock:
-            if getattr(self._pool, "_broken", False):
-                self._pool = self._made()
-        return prepared(source, entries, context)
+    def _ask(self, question: bytes) -> bytes:
+        parser = self._free.pop()  # there are as many as threads
+        try:
+            return parser.ask(question)
+        finally:
+            self._free.append(parser)
+
+    def pids(self) -> list[int]:
+        """The numbers of the processes that run now."""
+        return [parser.process.pid for parser in self._all if parser.process is not None and parser.process.pid]
 
     def close(self) -> None:
         """Ends the processes after what they are doing."""
-        self._pool.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
+        for parser in self._all:
+            parser.close()
+
+
+class _Parser:
+    """One process, which begins when it is first asked, and again after it has died; asked by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.process: BaseProcess | None = None
+
+    def ask(self, question: bytes) -> bytes:
+        """The answer; an empty one if the process has none or has died over it."""
+        try:
+            if self.process is None:
+                self._begin()
+            self._questions.send_bytes(question)
+            return self._answers.recv_bytes()
+        except (EOFError, OSError):
+            self.close()
+            return b""
+
+    def _begin(self) -> None:
+        questions, self._questions = _wide_pipe()
+        self._answers, answers = _wide_pipe()
+        process = _SPAWN.Process(target=_serve, args=(questions, answers), daemon=True)
+        with questions, answers:
+            process.start()
+        self.process = process
+
+    def close(self) -> None:
+        """Ends the process: it has no more questions to wait for."""
+        if self.process is not None:
+            self._questions.close()
+            self._answers.close()
+            self.process.join()
+            self.process = None
+
+
+def _wide_pipe() -> tuple[Connection, Connection]:
+    """(to read from, to write to). A narrow one moves a page in twenty pieces, each of which needs the interpreter."""
+    reader, writer = _SPAWN.Pipe(duplex=False)
+    if sys.platform == "linux":
+        with suppress(OSError):  # more than an unprivileged process may have (fs.pipe-max-size)
+            fcntl(writer.fileno(), F_SETPIPE_SZ, _PIPE)
+    return reader, writer
 
 
 def _packed(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
     return [(e.identifier, e.raw, e.stamp, e.deleted, e.version, e.hash, e.path) for e in entries]
 
 
-def _prepared(source: Source, packed: list[tuple[Any, ...]], context: bytes) -> _Packed:
-    batch = prepared(source, [Entry(*fields) for fields in packed], context)
-    # The text itself stays here: nothing needs it beside its tokens.
-    return [(*record[:-1], *rest) for record, *rest in batch.arrivals], batch.refused
-
-
-def _unpacked(packed: _Packed) -> Batch:
+def _unpacked(answer: bytes) -> Batch:
+    made: _Packed = pickle.loads(answer)  # noqa: S301 - of a process of our own
     size = len(Prepared._fields) - 1
-    arrivals = [Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in packed[0]]
-    return Batch(arrivals, packed[1])
+    return Batch([Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in made[0]], made[1])
 
 
-def _begin() -> None:
+def _serve(questions: Connection, answers: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
     heap.settled()
+    with suppress(EOFError, OSError):  # whoever asked has gone
+        while True:
+            answers.send_bytes(_answer(questions.recv_bytes()))
+
+
+def _answer(question: bytes) -> bytes:
+    source, packed, context = pickle.loads(question)  # noqa: S301 - of the process that began this one
+    try:
+        batch = prepared(source, [Entry(*fields) for fields in packed], context)
+    except Exception:
+        return b""  # whoever asked tries it and tells it
+    # The text itself stays here: nothing needs it beside its tokens.
+    made: _Packed = [(*record[:-1], *rest) for record, *rest in batch.arrivals], batch.refused
+    return pickle.dumps(made, pickle.HIGHEST_PROTOCOL)

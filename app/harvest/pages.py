@@ -25,7 +25,7 @@ from app.protocol.errors import AddressForbidden, PeerThrottled, PeerUnavailable
 from app.protocol.files import UPLOADED
 from app.protocol.seen import Seen
 
-MET = 50_000
+MET = 40_000
 TRANSACTION = 500  # records; larger ones make other writers wait
 RETRIES = (1.0, 2.0, 4.0)
 
@@ -36,7 +36,7 @@ class Memory:
 
     `size`, `rules` and `first` are the records judged since the last verdict on the source's shape, what refused them
     and the first record that each rule refused; `poison` marks records that kill their reader; `met` and `met_before`
-    are the last 50,000 to 100,000 identifiers.
+    are the last 40,000 to 80,000 identifiers.
     """
 
     size: int = 0

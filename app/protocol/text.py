@@ -18,7 +18,7 @@ from opencc import OpenCC
 # Longer words are cut, in the index and in the query alike: PostgreSQL refuses a lexeme above 2,046 bytes.
 WORD_LIMIT: Final = 64
 SHORT: Final = 16  # characters; longer words are not kept
-KNOWN: Final = 65_536
+KNOWN: Final = 32_768
 _BETWEEN: Final = "\u2028"  # the line separator, which folding leaves
 
 

@@ -50,7 +50,7 @@ def test_a_hundred_kills_lose_and_double_nothing(database: Database, kind: str) 
             config = {"base_url": f"{base}/oai"} if kind == "oai-pmh" else {"manifest_url": f"{base}/data_version.json"}
             feed = hub.feed(kind, config, mapping=None if kind == "oai-pmh" else MAPPING)
             feeds += 1
-            database.engine.dispose()
+            database.close()
             done = False
             while not done:
                 victim = fork.Process(target=_harvest, args=(url, feed))
@@ -112,7 +112,7 @@ def test_a_dead_workers_feed_is_taken_over_when_its_lease_has_run_out_and_not_be
     server = ReplayServer(face(DemoPlatform("P-440000-01", "广东省平台", "oai-pmh", None, RECORDS)))
     with server as base:
         feed = hub.feed("oai-pmh", {"base_url": f"{base}/oai"})
-        database.engine.dispose()
+        database.close()
         victim = fork.Process(target=_work, args=(url, 3))
         victim.start()
         while len(server.asked) < moment:
@@ -147,7 +147,7 @@ def test_two_workers_at_once_and_one_of_them_killed_again_and_again(database: Da
             stack.enter_context(ReplayServer(face(DemoPlatform("P-440000-01", "广东省平台", "oai-pmh", None, RECORDS))))
             for _ in range(3)
         ]
-        database.engine.dispose()
+        database.close()
         workers = [fork.Process(target=_work, args=(url,)) for _ in range(2)]
         for worker in workers:
             worker.start()
@@ -169,7 +169,7 @@ def test_two_workers_at_once_and_one_of_them_killed_again_and_again(database: Da
             os.kill(pid, signal.SIGKILL)
             workers[one].join()
             kills += 1
-            database.engine.dispose()
+            database.close()
             workers[one] = fork.Process(target=_work, args=(url,))
             workers[one].start()
         assert _done(database)

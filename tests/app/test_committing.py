@@ -37,11 +37,13 @@ def _before_commits(database: Database, what: Callable[[int], object]) -> Iterat
         if threading.current_thread().name.startswith("commit"):
             what(next(numbers))
 
-    event.listen(database.engine, "commit", commit)
+    for engine in database.engines:
+        event.listen(engine, "commit", commit)
     try:
         yield
     finally:
-        event.remove(database.engine, "commit", commit)
+        for engine in database.engines:
+            event.remove(engine, "commit", commit)
 
 
 class _Pages(Repository):

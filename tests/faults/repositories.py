@@ -33,12 +33,13 @@ def fetcher() -> Fetcher:
 def run_once(url: str, feed: int, pragmas: tuple[str, ...] = (), acknowledge: bool = False) -> None:
     """One run of a feed; with `acknowledge` the last position is written to the standard output after every page."""
     database = Database(url)
-    if pragmas:
 
-        @event.listens_for(database.engine, "connect")
-        def _set(connection: Any, _: Any) -> None:
-            for pragma in pragmas:
-                connection.execute(f"PRAGMA {pragma}")
+    def _set(connection: Any, _: Any) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    for engine in database.engines:
+        event.listen(engine, "connect", _set)
 
     def told(_: int, __: Any) -> None:
         with database.read() as connection:

@@ -49,7 +49,7 @@ def test_a_workers_clock_decides_neither_its_lease_nor_its_checkpoint(database: 
     hub, source = Hub(database), Repository("two")
     feed = hub.feed("oai-pmh", source.config())
     ours, theirs = FORK.Pipe(duplex=False)
-    database.engine.dispose()
+    database.close()
     with forked((_shifted, (url_of(database), feed, by_s, theirs))):
         assert ours.poll(30)
         created, checkpoint, wrong = ours.recv()

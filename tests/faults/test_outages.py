@@ -57,7 +57,7 @@ def _cut(server: Cluster, hub: Hub) -> None:
     server.stop()
     time.sleep(0.2)
     server.start()
-    hub.database.engine.dispose()
+    hub.database.close()
 
 
 def test_ten_cuts_of_the_database_lose_and_double_nothing_and_answer_503(tmp_path: Path) -> None:

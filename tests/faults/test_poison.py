@@ -72,7 +72,7 @@ def _lost_workers(database: Database, poison: str, feeds: int) -> int:
     died = 0
     while len({run["feed"] for feed in range(1, feeds + 1) for run in _runs(database, feed)}) < feeds:
         assert died < 6, "every worker dies"
-        database.engine.dispose()
+        database.close()
         with forked((_work, (url_of(database), poison))) as (worker,):
             until(
                 lambda: not worker.is_alive() or all(_runs(database, feed) for feed in range(1, feeds + 1)),

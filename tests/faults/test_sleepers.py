@@ -96,7 +96,7 @@ def test_workers_stopped_past_their_lease_at_any_page_store_nothing_more(databas
     with ExitStack() as stack:
         peers = [Waiting(page) for page in range(PAGES)]
         feeds = [hub.feed("oai-pmh", {"base_url": f"{stack.enter_context(ReplayServer(peer))}/oai"}) for peer in peers]
-        database.engine.dispose()
+        database.close()
         ends = [FORK.Pipe(duplex=False) for _ in feeds]
         works = [(_victim, (url_of(database), feed, end[1])) for feed, end in zip(feeds, ends, strict=True)]
         sleepers = stack.enter_context(forked(*works))
@@ -140,7 +140,7 @@ def test_a_worker_stopped_in_the_middle_of_a_transaction_holds_nobody_up_for_lon
         ours, theirs = FORK.Pipe(duplex=False)
         with monkeypatch.context() as patch:
             patch.setattr("app.harvest.store.runs.count", stopping)
-            postgres.engine.dispose()
+            postgres.close()
             (sleeper,) = stack.enter_context(forked((_victim, (url_of(postgres), feed, theirs))))
         until(lambda: stopped(sleeper.pid), 30, "A to stop in its transaction")
         _heir(hub, 1)

@@ -20,13 +20,12 @@ from app.protocol.oaipmh.answers import Identity, Listing
 NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
 _OAI: Final = f"{{{NAMESPACE}}}"
 _XML_SPACE: Final = " \t\r\n"
-_OPEN: Final = b"<record>"
 _CLOSE: Final = b"</record>"
 _HEADER: Final = re.compile(
     rb"""<record>\s*<header(\s+status\s*=\s*(?:"deleted"|'deleted'))?\s*>"""
     rb"""\s*<identifier>([^<\r]*)</identifier>\s*<datestamp>([^<&\r]*)</datestamp>"""
 )
-_NESTED: Final = b"<record"
+_START: Final = re.compile(rb"<record")
 _OPAQUE: Final = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s>]+)")
 _NEUTRAL: Final = b"<records>"
@@ -66,23 +65,23 @@ def _quick(content: bytes) -> Listing | None:
 
 def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
     """The records, and the page with an empty one in the place of each; None at the first unusual one."""
+    # All that begins like a record, in one look: a record inside a record ends behind the start of the next one.
+    starts = [found.start() for found in _START.finditer(content)]
+    if not starts:
+        return None
+    opaque = _holds(content, starts[0], b"<!") or _holds(content, starts[0], b"<?")
     entries: list[Entry] = []
     rest: list[bytes] = []
     at = 0
-    first = start = content.find(_OPEN)
-    opaque = _holds(content, start, b"<!") or _holds(content, start, b"<?")
-    while (start := content.find(_OPEN, at)) >= 0:
+    for start in starts:
         end = content.find(_CLOSE, start) + len(_CLOSE)
-        item = _sliced(content[start:end], opaque) if end > start else None
+        item = _sliced(content[start:end], opaque) if at <= start < end else None
         if item is None:
             return None
         entries.append(item)
         rest.append(content[at:start])
         at = end
     rest.append(content[at:])
-    # Counted once for a page: a record inside a record, or anything else that begins like one, is unusual.
-    if not entries or content.count(_NESTED, first) != len(entries):
-        return None
     return entries, b"<record/>".join(rest)
 
 

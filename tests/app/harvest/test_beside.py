@@ -60,7 +60,7 @@ def test_a_killed_parser_costs_no_record(sqlite: Database) -> None:
     parsers = Parsers(1)
     with ReplayServer(_repository()) as url:
         first, _ = _harvest(sqlite, f"{url}/oai", parsers)
-        for pid in list(parsers._pool._processes):
+        for pid in parsers.pids():
             os.kill(pid, signal.SIGKILL)
         hub = Hub(sqlite)
         feed = hub.feed("oai-pmh", {"base_url": f"{url}/oai"}, platform="P-330000-01")
