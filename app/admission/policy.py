@@ -100,6 +100,7 @@ class Policies:
 
 DEFAULT: Final = Policy()
 _ALL: Final = select(table).order_by(table.c.platform, table.c.kind)
+_UNBOUND: Final = unbound(_ALL)  # asked with every page
 
 
 def _strictness(policy: Policy) -> tuple[int, int, int, int, int]:
@@ -120,7 +121,7 @@ def seen_at(visibility: str, level: str) -> bool:
 
 def policies(connection: Connection) -> list[Policy]:
     """All policies by platform and kind, whoever asks: the gate's view."""
-    return [_policy(row) for row in connection.execute(unbound(_ALL))]
+    return [_policy(row) for row in connection.execute(_UNBOUND)]
 
 
 def shown(connection: Connection) -> list[Policy]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from app.access.audit import Act, note
 from app.access.principal import acting, narrowed
@@ -71,14 +71,17 @@ class NoGoodRun(Conflict):
 
 def step(connection: Connection, feed_id: int) -> Step | None:
     """What a feed's new records may do now; None where all of them enter. One row by the primary key."""
-    row = connection.execute(narrowed(select(table).where(table.c.feed_id == feed_id))).first()
+    row = connection.execute(_OF_FEED, {"of": feed_id}).first()
     return None if row is None or row.state == OVER else Step(_bound(row), row.salt)
 
 
 def bound(connection: Connection, feed_id: int) -> int:
     """Below which draw the candidates of a feed are let in: 0 while it is stopped, DRAWS where nothing holds them."""
-    row = connection.execute(narrowed(select(table).where(table.c.feed_id == feed_id))).first()
+    row = connection.execute(_OF_FEED, {"of": feed_id}).first()
     return DRAWS if row is None else _bound(row)
+
+
+_OF_FEED: Final = narrowed(select(table).where(table.c.feed_id == bindparam("of")))  # asked with every page
 
 
 def _bound(row: Any) -> int:

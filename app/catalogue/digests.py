@@ -5,7 +5,7 @@ with each change. Buckets follow for many pages at once, because the elements of
 there are elements: until then they wait in `digest_pending`, written by the same transaction.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -37,7 +37,9 @@ def change(connection: Connection, seq: int, moved: Moved) -> None:
         for scope in ("all", f"feed:{feed_id}", f"platform:{platform}"):
             _add(roots, scope, sign * len(elements), total)
         pending.setdefault((feed_id, sign), []).extend(elements)
-    _merge(connection, [(scope, "", by) for scope, by in roots.items()], _roots(connection, list(roots)))
+    stored = _roots(connection, list(roots))
+    # One order for all writers, here and in `settle`: PostgreSQL locks rows as it meets them.
+    _put(connection, [_merged(scope, "", stored.get(scope), roots[scope]) for scope in sorted(roots)])
     rows = [(seq, feed_id, sign, b"".join(elements)) for (feed_id, sign), elements in pending.items()]
     load(connection, "digest_pending", ("seq", "feed_id", "sign", "elements"), rows)
     if connection.execute(_HOW_MANY).scalar_one() >= PENDING:
@@ -46,9 +48,10 @@ def change(connection: Connection, seq: int, moved: Moved) -> None:
 
 def settle(connection: Connection) -> None:
     """Brings the buckets up to date with the roots."""
-    for scope, sums in _pending(connection).items():
-        changes = [(scope, prefix.hex(), by) for prefix, by in sums.items()]
-        _merge(connection, changes, _buckets(connection, scope, [prefix for _, prefix, _ in changes]))
+    for scope, sums in sorted(_pending(connection).items()):
+        changes = [(prefix.hex(), sums[prefix]) for prefix in sorted(sums)]
+        stored = _buckets(connection, scope, [prefix for prefix, _ in changes])
+        _put(connection, [_merged(scope, prefix, stored.get(prefix), by) for prefix, by in changes])
     connection.execute(delete(digest_pending))
 
 
@@ -56,11 +59,12 @@ def _pending(connection: Connection) -> dict[str, dict[bytes, Sum]]:
     """What the buckets lack, by scope and prefix."""
     scopes: dict[str, dict[bytes, Sum]] = {"all": {}}
     for feed_id, sign, elements in connection.execute(_PENDING):
-        of_feed = scopes.setdefault(f"feed:{feed_id}", {})
+        of_all, of_feed = scopes["all"], scopes.setdefault(f"feed:{feed_id}", {})
         for at in range(0, len(elements), ELEMENT):
-            number = sign * _number(elements[at : at + ELEMENT])
-            _add(scopes["all"], elements[at : at + ALL_DEPTH], sign, number)
-            _add(of_feed, elements[at : at + FEED_DEPTH], sign, number)
+            element = elements[at : at + ELEMENT]
+            number = sign * _number(element)
+            _add(of_all, element[:ALL_DEPTH], sign, number)
+            _add(of_feed, element[:FEED_DEPTH], sign, number)
     return scopes
 
 
@@ -73,28 +77,29 @@ def _add(sums: dict[Key, Sum], key: Key, by: int, number: int) -> None:
     sums[key] = n + by, total + number
 
 
-Stored = dict[tuple[str, str], tuple[int, bytes]]
+Stored = dict[str, tuple[int, bytes]]
+Row = tuple[str, str, int, bytes]
 
 
-def _merge(connection: Connection, changes: Iterable[tuple[str, str, Sum]], stored: Stored) -> None:
-    """Adds changes of (scope, prefix) to what is stored of them."""
-    rows = []
-    # One order for all writers: PostgreSQL locks rows as it meets them.
-    for scope, prefix, (by, number) in sorted(changes):
-        n, total = stored.get((scope, prefix), (0, b""))
-        rows.append((scope, prefix, n + by, ((_number(total) + number) % MODULUS).to_bytes(ELEMENT, "big")))
+def _merged(scope: str, prefix: str, stored: tuple[int, bytes] | None, by: Sum) -> Row:
+    """The row of a prefix after a change; `stored` is what stands there."""
+    n, total = stored or (0, b"")
+    return scope, prefix, n + by[0], ((_number(total) + by[1]) % MODULUS).to_bytes(ELEMENT, "big")
+
+
+def _put(connection: Connection, rows: Sequence[Row]) -> None:
     load(connection, "digest_bucket", ("scope", "prefix", "n", "sum"), rows, ("scope", "prefix"))
 
 
 def _roots(connection: Connection, scopes: Sequence[str]) -> Stored:
     rows = connection.execute(_some_roots(connection.dialect.name), {"many": many(connection, scopes)})
-    return {(scope, ""): (n, total) for scope, n, total in rows}
+    return {scope: (n, total) for scope, n, total in rows}
 
 
 def _buckets(connection: Connection, scope: str, prefixes: Sequence[str]) -> Stored:
     values = {"named": scope, "many": many(connection, prefixes)}
     rows = connection.execute(_some_buckets(connection.dialect.name), values)
-    return {(scope, prefix): (n, total) for prefix, n, total in rows}
+    return {prefix: (n, total) for prefix, n, total in rows}
 
 
 _TABLE = digest_bucket.c

@@ -111,10 +111,9 @@ def _compare(run: Run, job: str, page: Page, traffic: Mapping[str, int], found: 
         # What will be asked for is counted when it comes.
         asked = len(here.missing) + len(here.stale) + len(here.unseen) if job == Job.RECONCILE else 0
         same = len(ids) - asked - len(here.gone) - here.refused
-        runs.count(connection, run.run_id, unchanged=same, rejected=here.refused, held=held, pages=1, **traffic)
+        figures = {"unchanged": same, "rejected": here.refused, "held": held, "pages": 1, **traffic}
+        runs.count(connection, run.run_id, page.total, **figures)
         runs.note(connection, run.run_id, found.note())
-        if page.total is not None:
-            runs.expect(connection, run.run_id, page.total)
 
 
 def _left_over(connection: Connection, run: Run, job: str, page: Page, here: Difference, found: Findings) -> int:

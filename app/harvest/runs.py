@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Connection, bindparam, desc, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, desc, func, select, update
 
 from app.catalogue.arrivals import Outcome
 from app.db import now
@@ -40,10 +40,14 @@ def begin(connection: Connection, feed_id: int, job: str, asked: Asked = NOBODY)
     return int(connection.execute(run.insert().returning(run.c.id), row).scalar_one())
 
 
-def count(connection: Connection, run_id: int, **by: int) -> None:
-    """Adds to a run's figures; `seen` is the sum of what became of the records."""
+def count(connection: Connection, run_id: int, expected: int | None = None, **by: int) -> None:
+    """Adds to a run's figures; `seen` is the sum of what became of the records.
+
+    `expected` is the source's own count of what it will send, for progress only; None leaves the last one.
+    """
     by["seen"] = sum(by.get(name, 0) for name in COUNTS)
-    connection.execute(_COUNT, {"mine": run_id, **{f"by_{name}": by.get(name, 0) for name in _FIGURES}})
+    figures = {f"by_{name}": by.get(name, 0) for name in _FIGURES}
+    connection.execute(_COUNT, {"mine": run_id, "expected": expected, **figures})
 
 
 _FIGURES = ("seen", *COUNTS, "pages", "requests", "bytes", *TRAFFIC)
@@ -51,20 +55,13 @@ _COUNT = (
     update(run)
     .where(run.c.id == bindparam("mine"))
     .values({name: run.c[name] + bindparam(f"by_{name}", type_=BigInteger) for name in _FIGURES})
+    .values(total=func.coalesce(bindparam("expected", type_=run.c.total.type), run.c.total))
 )
 
 
 def figures(outcome: Outcome) -> dict[str, int]:
     """An outcome as figures of a run."""
     return {name: getattr(outcome, name) for name in ("created", "changed", "unchanged", "held", "duplicate")}
-
-
-def expect(connection: Connection, run_id: int, total: int) -> None:
-    """The source's own count of what it will send, for progress only."""
-    connection.execute(_EXPECT, {"mine": run_id, "count": total})
-
-
-_EXPECT = update(run).where(run.c.id == bindparam("mine")).values(total=bindparam("count"))
 
 
 def read_through(connection: Connection, run_id: int) -> None:

@@ -2,7 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,9 @@ from app.catalogue import digests
 from app.db import Database
 from app.harvest.beside import Parsers
 from app.harvest.engine import Engine
+from app.harvest.prepare import Source, prepared
 from app.harvest.worker import harvest_now
+from app.protocol.connector import Entry
 from tests.app.test_reconcile import Repository
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
@@ -70,3 +77,82 @@ def test_a_killed_parser_costs_no_record(sqlite: Database) -> None:
     parsers.close()
     assert first["created"] == second["created"] == 1188
     assert second["error"] is None
+
+
+def test_parsers_killed_while_they_work_cost_no_record(sqlite: Database) -> None:
+    parsers, over, killed = Parsers(2), threading.Event(), list[int]()
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            for pid in parsers.pids():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    hand = threading.Thread(target=kill)
+    hand.start()
+    try:
+        with ReplayServer(_repository()) as url:
+            report, _ = _harvest(sqlite, f"{url}/oai", parsers)
+    finally:
+        over.set()
+        hand.join()
+        parsers.close()
+    assert killed
+    assert (report["created"], report["rejected"], report["error"]) == (1188, 12, None)
+
+
+def test_what_fails_in_a_parser_fails_here_in_its_own_way(parsers: Parsers) -> None:
+    work = (Source("P-440000-01", "key", "of-no-such-kind", "{}", None), [Entry("one", b"<record/>")], b"")
+    with pytest.raises(Exception) as alone:
+        prepared(*work)
+    with pytest.raises(type(alone.value), match=str(alone.value)):
+        parsers(*work)()
+
+
+def test_closed_parsers_leave_no_process_and_prepare_here(sqlite: Database) -> None:
+    parsers = Parsers(1)
+    with ReplayServer(_repository()) as url:
+        _harvest(sqlite, f"{url}/oai", parsers)
+    (pid,) = parsers.pids()
+    parsers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert parsers.pids() == []
+    source = Source("P-440000-01", "key", "oai-pmh", '{"base_url": "http://127.0.0.1/oai"}', None)
+    assert [place for place, _ in parsers(source, [Entry("one", b"<record/>")], b"")().refused] == [0]
+
+
+_WORKER = """
+import time
+from app.harvest.beside import Parsers
+from app.harvest.prepare import Source
+from app.protocol.connector import Entry
+if __name__ == "__main__":
+    parsers = Parsers(1)
+    source = Source("P-440000-01", "key", "oai-pmh", '{"base_url": "http://127.0.0.1/oai"}', None)
+    parsers(source, [Entry("one", b"<record/>")], b"")()
+    print(parsers.pids()[0], flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_worker_leaves_no_parser_behind(tmp_path: Path) -> None:
+    program = tmp_path / "worker.py"
+    program.write_text(_WORKER)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, env=environment) as worker:
+        assert worker.stdout is not None
+        parser = int(worker.stdout.readline())
+        worker.kill()
+    until = time.monotonic() + 10
+    while _runs(parser) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(parser)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; one whose parent is gone may wait as a zombie for another."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
