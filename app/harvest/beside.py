@@ -66,7 +66,8 @@ class Parsers:
 
     def pids(self) -> list[int]:
         """The numbers of the processes that run now."""
-        return [parser.process.pid for parser in self._all if parser.process is not None and parser.process.pid]
+        running = [parser.process for parser in self._all]
+        return [process.pid for process in running if process is not None and process.pid is not None]
 
     def close(self) -> None:
         """Ends the processes after what they are doing."""
@@ -77,6 +78,9 @@ class Parsers:
 
 class _Parser:
     """One process, which begins when it is first asked, and again after it has died; asked by one thread at a time."""
+
+    _questions: Connection
+    _answers: Connection
 
     def __init__(self) -> None:
         self.process: BaseProcess | None = None
