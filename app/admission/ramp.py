@@ -27,6 +27,7 @@ from app.statements import plain, upsert
 
 STEPS: Final = (1, 10, 100)
 DRAWS: Final = 10_000
+_OF_FEED: Final = narrowed(select(table).where(table.c.feed_id == bindparam("of")))  # asked with every page
 ON, STOPPED, OVER = "on", "stopped", "over"
 REFUSED, VERDICTS, SHAPE, OPERATOR, MEMBER = "refused", "verdicts", "shape", "operator", "member"
 """Why a ramp is stopped: too many refused by rules, by reviewers, another shape; or by hand, by whose."""
@@ -79,9 +80,6 @@ def bound(connection: Connection, feed_id: int) -> int:
     """Below which draw the candidates of a feed are let in: 0 while it is stopped, DRAWS where nothing holds them."""
     row = connection.execute(_OF_FEED, {"of": feed_id}).first()
     return DRAWS if row is None else _bound(row)
-
-
-_OF_FEED: Final = narrowed(select(table).where(table.c.feed_id == bindparam("of")))  # asked with every page
 
 
 def _bound(row: Any) -> int:

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import structlog
+
 from app import heap
 from app.catalogue.arrivals import Arrival
 from app.harvest.prepare import Batch, Source, prepared
@@ -26,6 +28,7 @@ from app.protocol.record import Prepared
 if sys.platform == "linux":
     from fcntl import F_SETPIPE_SZ, fcntl
 
+log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
 _PIPE = 1 << 20  # bytes: a page in one piece or two
 # What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
@@ -92,7 +95,8 @@ class _Parser:
                 self._begin()
             self._questions.send_bytes(question)
             return self._answers.recv_bytes()
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
+            log.warning("parser.lost", pid=self.process and self.process.pid, error=str(error) or type(error).__name__)
             self.close()
             return b""
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from app.harvest.prepare import Source, prepared
 from app.harvest.worker import harvest_now
 from app.protocol.connector import Entry
 from tests.app.test_reconcile import Repository
+from tests.faults.processes import ROOT, until
 from tests.hub import Hub
 from tests.peers.replay import ReplayServer
 
@@ -140,15 +140,12 @@ if __name__ == "__main__":
 def test_a_killed_worker_leaves_no_parser_behind(tmp_path: Path) -> None:
     program = tmp_path / "worker.py"
     program.write_text(_WORKER)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, env=environment) as worker:
         assert worker.stdout is not None
         parser = int(worker.stdout.readline())
         worker.kill()
-    until = time.monotonic() + 10
-    while _runs(parser) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _runs(parser)
+    until(lambda: not _runs(parser), 10, "the end of the parser")
 
 
 def _runs(pid: int) -> bool:
