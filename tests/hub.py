@@ -1,14 +1,15 @@
 """A hub for tests: an engine on a real database, feeds registered in a line, invariants checked."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-from app.catalogue import coverage, digests, queries
+from app.catalogue import coverage, digests, packs, queries
 from app.catalogue.tables import coverage as coverage_table
-from app.catalogue.tables import record
+from app.catalogue.tables import original, original_pack, record
 from app.db import Database
 from app.feeds import service as feeds
 from app.harvest.engine import Engine
@@ -78,6 +79,7 @@ class Hub:
             counted = coverage.cells(row.terms for row in live)
             stored = {(c.edition, c.subject, c.grade): c.n for c in connection.execute(select(coverage_table)) if c.n}
             assert stored == dict(counted)
+            _check_packs(connection)
 
     def live(self) -> int:
         """Live records."""
@@ -89,6 +91,21 @@ class Hub:
         """The last position."""
         with self.database.read() as connection:
             return queries.head(connection)
+
+
+def _check_packs(connection: Connection) -> None:
+    """A pack holds the bytes of the records that have a place in it, and nothing else."""
+    places: dict[int, set[int]] = defaultdict(set)
+    for row in connection.execute(select(original)):
+        assert row.place not in places[row.pack]
+        places[row.pack].add(row.place)
+    stored = {row.id: row for row in connection.execute(select(original_pack))}
+    assert stored.keys() == places.keys()
+    for number, pack in stored.items():
+        assert pack.n == len(places[number])
+        raws = packs.raws(bytes(pack.body))
+        assert len(raws) > max(places[number])
+        assert not any(raw for place, raw in enumerate(raws) if place not in places[number])
 
 
 def _buckets(live: Sequence[Any], digits: int) -> dict[str, tuple[int, int]]:

@@ -16,6 +16,7 @@ from app.admission.states import DECIDED, DECLINED, PUBLIC, TILL_THE_END, UNDECI
 from app.admission.tables import candidate
 from app.catalogue import originals, queries, service
 from app.catalogue.arrivals import Arrival, Origin, Outcome, newest
+from app.catalogue.packs import Pack
 from app.catalogue.tables import sighting
 from app.db import now
 from app.protocol.words import platform_of
@@ -26,10 +27,11 @@ COLUMNS = tuple(column.name for column in candidate.c)
 
 
 class Kept(NamedTuple):
-    """The bytes behind arrivals by source hash, and the context of their page."""
+    """The bytes behind arrivals by source hash, the context of their page, and the same bytes as packs if they are made."""
 
     raws: Mapping[bytes, bytes]
     context: bytes
+    packs: Sequence[Pack] = ()
 
 
 def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin, kept: Kept, level: str) -> Outcome:
@@ -45,7 +47,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
         outcome = service.apply(connection, arrivals, origin)
     else:
         outcome = _through_the_gate(connection, gate, arrivals, kept)
-    originals.keep(connection, outcome.written, kept.raws, kept.context)
+    originals.keep(connection, outcome.written, kept.raws, kept.context, kept.packs)
     return outcome
 
 

@@ -1,18 +1,23 @@
 """The bytes each live record came from, kept so that another mapping can be tried and applied without its source.
 
-One row for each record, replaced when it changes, dropped 30 days after the record is gone; the context of a page (namespaces, say) is kept once by its hash.
+Replaced when a record changes, dropped 30 days after it is gone. The bytes of up to 32 records that came together lie
+in one pack (`app/catalogue/packs.py`), which takes a fifth of their room; where a record is replaced or dropped, its
+place in the pack is emptied in the same transaction. The context of a page (namespaces, say) is kept once by its hash.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
+from app.catalogue import packs
+from app.catalogue.packs import Pack
 from app.catalogue.queries import position_before
-from app.catalogue.tables import about, original, original_context, record
+from app.catalogue.tables import about, original, original_context, original_pack, record
 from app.db import now
-from app.statements import insert_missing, load, upsert
+from app.statements import among, insert_missing, load, upsert
 
 BATCH = 500
 DAYS = 30
@@ -21,17 +26,91 @@ STRETCH = 100_000  # positions that one transaction looks through
 _EXPIRED = "originals"
 
 
-def keep(connection: Connection, written: Mapping[int, bytes], raws: Mapping[bytes, bytes], context: bytes) -> None:
-    """Keeps the bytes of created and changed records: `written` is row number to source hash, `raws` hash to bytes."""
+class Kept(NamedTuple):
+    """A live record with the bytes it came from and their context."""
+
+    pk: int
+    id: str
+    stamp: str | None
+    hash: str
+    document: bytes
+    raw: bytes
+    context: bytes
+
+
+def keep(
+    connection: Connection,
+    written: Mapping[int, bytes],
+    raws: Mapping[bytes, bytes],
+    context: bytes,
+    ready: Sequence[Pack] = (),
+) -> None:
+    """Keeps the bytes of created and changed records: `written` is row number to source hash, `raws` hash to bytes.
+
+    Of packs that are `ready`, made beforehand, those are kept as they are whose records have all been written.
+    """
     if not written:
         return
-    context_mark = mark(connection, context)
-    put(connection, [(pk, raws[digest], context_mark) for pk, digest in written.items()])
+    _replace(connection, list(written))
+    numbers = {digest: pk for pk, digest in written.items()}
+    whole = _whole(ready, numbers) if len(numbers) == len(written) else []
+    packed = {pk for pks, _ in whole for pk in pks}
+    rest = [(pk, raws[digest]) for pk, digest in written.items() if pk not in packed]
+    _store(connection, mark(connection, context), [*whole, *_packed(rest)])
+
+
+def _whole(ready: Sequence[Pack], numbers: Mapping[bytes, int]) -> list[tuple[list[int], bytes]]:
+    """Packs with the row numbers by place: those whose records are all there, if none is there twice."""
+    whole = [
+        ([numbers[digest] for digest in pack.marks], pack.body) for pack in ready if numbers.keys() >= {*pack.marks}
+    ]
+    pks = [pk for of_pack, _ in whole for pk in of_pack]
+    return whole if len({*pks}) == len(pks) else []
 
 
 def put(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
     """Keeps (row number, bytes, mark of their context)."""
-    load(connection, "original", ("pk", "raw", "context"), rows, ("pk",))
+    _replace(connection, [pk for pk, _, _ in rows])
+    contexts: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
+    for pk, raw, of_context in rows:
+        contexts[of_context].append((pk, raw))
+    for of_context, together in contexts.items():
+        _store(connection, of_context, list(_packed(together)))
+
+
+def _packed(rows: Sequence[tuple[int, bytes]]) -> Iterator[tuple[list[int], bytes]]:
+    """Row numbers and bytes, packed: of each pack its row numbers by place, and itself."""
+    for part in packs.parts([raw for _, raw in rows]):
+        yield [pk for pk, _ in rows[part]], packs.body([raw for _, raw in rows[part]])
+
+
+def _store(connection: Connection, context_mark: bytes, made: Sequence[tuple[list[int], bytes]]) -> None:
+    numbered = list(zip(_numbers(connection, len(made)), made, strict=True))
+    rows = [(number, len(pks), context_mark, body) for number, (pks, body) in numbered]
+    load(connection, "original_pack", ("id", "n", "context", "body"), rows)
+    places = [(pk, number, place) for number, (pks, _) in numbered for place, pk in enumerate(pks)]
+    load(connection, "original", ("pk", "pack", "place"), places)
+
+
+def _numbers(connection: Connection, how_many: int) -> Iterable[int]:
+    """Numbers for new packs: those after the highest on SQLite (one writer), a sequence on PostgreSQL (no lock held)."""
+    if connection.dialect.name == "sqlite":
+        last = connection.execute(_LAST_PACK).scalar() or 0
+        return range(last + 1, last + 1 + how_many)
+    return connection.execute(_NEXT_PACKS, {"k": how_many}).scalars().all()
+
+
+_LAST_PACK: Final = select(func.max(original_pack.c.id))
+_NEXT_PACKS: Final = text("SELECT nextval('original_pack_id') FROM generate_series(1, :k)")
+
+
+def _replace(connection: Connection, pks: Sequence[int]) -> None:
+    """Makes room for new bytes of these records. New records have higher numbers than any before."""
+    last = connection.execute(_LAST).scalar() or 0
+    forget(connection, [pk for pk in pks if pk <= last])
+
+
+_LAST: Final = select(func.max(original.c.pk))
 
 
 def mark(connection: Connection, context: bytes) -> bytes:
@@ -49,10 +128,49 @@ def context(connection: Connection, mark: bytes) -> bytes:
     return bytes(found or b"")
 
 
-def forget(connection: Connection, pks: Sequence[int]) -> None:
-    """Drops the bytes of records that have left: nothing of their content stays."""
-    statement = delete(original).where(original.c.pk == bindparam("key"))
-    connection.execute(statement, [{"key": pk} for pk in pks])
+def forget(connection: Connection, pks: Sequence[int]) -> int:
+    """Drops the bytes of records, how many: nothing of their content stays."""
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for start in range(0, len(pks), BATCH):
+        mine = among(connection, original.c.pk, pks[start : start + BATCH])
+        for pack, place in connection.execute(select(original.c.pack, original.c.place).where(mine)):
+            places[pack].append(place)
+        connection.execute(delete(original).where(mine))
+    numbers = sorted(places)
+    for start in range(0, len(numbers), BATCH):
+        _empty(connection, {number: places[number] for number in numbers[start : start + BATCH]})
+    return sum(map(len, places.values()))
+
+
+def _empty(connection: Connection, places: Mapping[int, Sequence[int]]) -> None:
+    """Drops packs of which nothing is left, and empties places of the others."""
+    held = _held(connection, list(places))
+    gone = [number for number in places if held[number] == len(places[number])]
+    left = [number for number in places if held[number] > len(places[number])]
+    connection.execute(delete(original_pack).where(among(connection, original_pack.c.id, gone)))
+    changed = [
+        {"number": number, "gone": len(places[number]), "rest": packs.without(stored, places[number])}
+        for number, stored in _bodies(connection, left).items()
+    ]
+    if changed:
+        connection.execute(_SHRINK, changed)
+
+
+def _held(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    query = select(original_pack.c.id, original_pack.c.n).where(among(connection, original_pack.c.id, numbers))
+    return {number: n for number, n in connection.execute(query)}
+
+
+def _bodies(connection: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+    query = select(original_pack.c.id, original_pack.c.body).where(among(connection, original_pack.c.id, numbers))
+    return {number: bytes(stored) for number, stored in connection.execute(query)}
+
+
+_SHRINK: Final = (
+    update(original_pack)
+    .where(original_pack.c.id == bindparam("number"))
+    .values(n=original_pack.c.n - bindparam("gone"), body=bindparam("rest"))
+)
 
 
 def expire(connection: Connection) -> int:
@@ -63,7 +181,7 @@ def expire(connection: Connection) -> int:
     if until <= begun:
         return 0
     gone = select(record.c.pk).where(record.c.seq > begun, record.c.seq <= until, record.c.live == 0)
-    dropped = connection.execute(delete(original).where(original.c.pk.in_(gone))).rowcount
+    dropped = forget(connection, connection.execute(gone).scalars().all())
     row = {"name": _EXPIRED, "value": str(until)}
     connection.execute(upsert(connection, about, ("name",), ("value",)), [row])
     return dropped
@@ -71,29 +189,38 @@ def expire(connection: Connection) -> int:
 
 def of_record(connection: Connection, pk: int) -> tuple[bytes, bytes] | None:
     """(raw, context) of a record, or None where nothing was kept; by primary key."""
-    query = select(original.c.raw, original_context.c.context).where(original.c.pk == pk)
-    row = connection.execute(query.outerjoin_from(original, original_context, _SAME)).first()
-    return (bytes(row.raw), bytes(row.context or b"")) if row else None
+    query = select(original.c.place, original_pack.c.body, original_context.c.context).where(original.c.pk == pk)
+    query = query.join_from(original, original_pack, original_pack.c.id == original.c.pack)
+    row = connection.execute(query.outerjoin(original_context, _SAME)).first()
+    return (packs.raws(bytes(row.body))[row.place], bytes(row.context or b"")) if row else None
 
 
-def of_feed(connection: Connection, feed_id: int, after: int = 0, limit: int = BATCH) -> list[Any]:
-    """The next `limit` live records of a feed by row number: pk, id, stamp, hash, document, raw, context (None: empty)."""
+def of_feed(connection: Connection, feed_id: int, after: int = 0, limit: int = BATCH) -> list[Kept]:
+    """The next `limit` live records of a feed by row number."""
     columns = (record.c.pk, record.c.id, record.c.stamp, record.c.hash, record.c.document)
     query = (
-        select(*columns, original.c.raw, original_context.c.context)
+        select(*columns, original.c.pack, original.c.place, original_context.c.context)
         .join_from(record, original, original.c.pk == record.c.pk)
+        .join(original_pack, original_pack.c.id == original.c.pack)
         .outerjoin(original_context, _SAME)
         .where(record.c.feed_id == feed_id, record.c.live == 1, record.c.pk > after)
         .order_by(record.c.pk)
         .limit(limit)
     )
-    return list(connection.execute(query))
+    rows = connection.execute(query).all()
+    opened = {
+        number: packs.raws(stored) for number, stored in _bodies(connection, [*{row.pack for row in rows}]).items()
+    }
+    return [
+        Kept(row.pk, row.id, row.stamp, row.hash, bytes(row.document), opened[row.pack][row.place], bytes(row.context or b""))
+        for row in rows
+    ]  # fmt: skip
 
 
-_SAME = original_context.c.mark == original.c.context
+_SAME = original_context.c.mark == original_pack.c.context
 
 
-def batches(connection: Connection, feed_id: int) -> Iterator[list[Any]]:
+def batches(connection: Connection, feed_id: int) -> Iterator[list[Kept]]:
     """All live records of a feed with their kept bytes, in batches."""
     after = 0
     while rows := of_feed(connection, feed_id, after):

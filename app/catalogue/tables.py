@@ -66,14 +66,24 @@ moment = Table(
     comment="last position and time of each writing transaction: turns a time window into a range of positions",
 )
 
+digest = Table(
+    "digest",
+    metadata,
+    Column("scope", String(32), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("sum", LargeBinary, nullable=False, comment="32 bytes, modulo 2^256"),
+    sqlite_with_rowid=False,
+    comment="roots: how many live elements a scope has, and their sum",
+)
+
 digest_bucket = Table(
     "digest_bucket",
     metadata,
     Column("scope", String(32), primary_key=True),
-    Column("prefix", String(4), primary_key=True),
-    Column("n", BigInteger, nullable=False),
-    Column("sum", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
+    Column("prefix", String(2), primary_key=True, comment="what the 256 prefixes of a row share, in hex digits"),
+    Column(
+        "cells", LargeBinary, nullable=False, comment="256 buckets by the byte that follows (app/catalogue/digests.py)"
+    ),
 )
 
 digest_pending = Table(
@@ -130,9 +140,18 @@ original = Table(
     "original",
     metadata,
     Column("pk", Key, primary_key=True, autoincrement=False),
-    Column("raw", LargeBinary, nullable=False),
-    Column("context", LargeBinary, nullable=False),
-    comment="the bytes a live record came from, and the mark of their page's context (empty: there is none)",
+    Column("pack", BigInteger, nullable=False),
+    Column("place", SmallInteger, nullable=False),
+    comment="where the bytes are that a live record came from",
+)
+
+original_pack = Table(
+    "original_pack",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=False),
+    Column("n", SmallInteger, nullable=False, comment="how many records have their bytes here"),
+    Column("context", LargeBinary, nullable=False, comment="the mark of their page's context (empty: there is none)"),
+    Column("body", LargeBinary, nullable=False, comment="app/catalogue/packs.py"),
 )
 
 original_context = Table(

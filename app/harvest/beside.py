@@ -21,6 +21,7 @@ import structlog
 
 from app import heap
 from app.catalogue.arrivals import Arrival
+from app.catalogue.packs import Pack
 from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry, Fault
 from app.protocol.record import Prepared
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
 _PIPE = 1 << 20  # bytes: a page in one piece or two
 # What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
-_Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]]]
+_Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]], list[tuple[Any, ...]]]
 
 
 class Parsers:
@@ -133,7 +134,8 @@ def _packed(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
 def _unpacked(answer: bytes) -> Batch:
     made: _Packed = pickle.loads(answer)  # noqa: S301 - of a process of our own
     size = len(Prepared._fields) - 1
-    return Batch([Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in made[0]], made[1])
+    arrivals = [Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in made[0]]
+    return Batch(arrivals, made[1], [Pack(*fields) for fields in made[2]])
 
 
 def _serve(questions: Connection, answers: Connection) -> None:
@@ -151,5 +153,6 @@ def _answer(question: bytes) -> bytes:
     except Exception:
         return b""  # whoever asked tries it and tells it
     # The text itself stays here: nothing needs it beside its tokens.
-    made: _Packed = [(*record[:-1], *rest) for record, *rest in batch.arrivals], batch.refused
+    arrivals = [(*record[:-1], *rest) for record, *rest in batch.arrivals]
+    made: _Packed = arrivals, batch.refused, [(*pack,) for pack in batch.packs]
     return pickle.dumps(made, pickle.HIGHEST_PROTOCOL)

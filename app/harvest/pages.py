@@ -254,7 +254,7 @@ def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[],
 def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
     places = [place for place in range(size) if place not in bad]
     refused = [*bad.items(), *((places[place], fault) for place, fault in batch.refused)]
-    return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]))
+    return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]), batch.packs)
 
 
 def _repeat(mark: bytes | None, entry: Entry, key: int) -> bool:

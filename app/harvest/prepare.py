@@ -9,6 +9,7 @@ import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from app.catalogue.arrivals import Arrival
+from app.catalogue.packs import Pack, packs
 from app.harvest.discovery import configured
 from app.protocol import mapping as crosswalk
 from app.protocol import rules, vocab
@@ -41,10 +42,14 @@ class Source(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Entries after preparation; the refused ones by their place, so that their bytes need not travel back."""
+    """Entries after preparation; the refused ones by their place, so that their bytes need not travel back.
+
+    `packs` hold the bytes of all arrivals in order, ready to be kept.
+    """
 
     arrivals: list[Arrival] = field(default_factory=list)
     refused: list[tuple[int, Fault]] = field(default_factory=list)
+    packs: list[Pack] = field(default_factory=list)
 
     def raws(self, entries: Sequence[Entry]) -> dict[bytes, bytes]:
         """The bytes behind each arrival by its source hash; `entries` are those that were prepared."""
@@ -118,6 +123,7 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
         Arrival(record, source_hash(entry.raw, key), stamp(entry), entry.version, entry.path, tokens)
         for (entry, record), tokens in zip(accepted, words, strict=True)
     ]
+    batch.packs = packs([arrival.source_hash for arrival in batch.arrivals], [entry.raw for entry, _ in accepted])
     return batch
 
 

@@ -126,7 +126,7 @@ def _replay(
     with database.write() as connection:
         origin = Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)
         batch, passed = owners.screened(connection, feed, batch)
-        kept = admission.Kept(raws, context)
+        kept = admission.Kept(raws, context, batch.packs)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
         refused = {place for place, _ in batch.refused}
         done = [row.id for place, row in enumerate(rows) if place not in refused]

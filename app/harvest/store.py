@@ -94,7 +94,7 @@ def _written(
     values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
     leases.hold(connection, run.lease, **values)
     origin = _origin(connection, run, step, again)
-    kept = admission.Kept(raws, step.page.context)
+    kept = admission.Kept(raws, step.page.context, batch.packs)
     batch, passed = owners.screened(connection, run.feed, batch)
     outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
     if outcome.created:

@@ -19,6 +19,7 @@ from app.platforms import tables as platforms
 revision = "0001"
 down_revision = None
 
+SEQUENCES = ("record_pk", "original_pack_id")
 ROOMS = (access, platforms, feeds, catalogue, admission, harvest, monitor)
 
 
@@ -29,7 +30,8 @@ def upgrade() -> None:
     audit.protect(connection)
     wall.build(connection, metadata)
     if connection.dialect.name == "postgresql":
-        connection.execute(text("CREATE SEQUENCE record_pk CACHE 1"))
+        for name in SEQUENCES:
+            connection.execute(text(f"CREATE SEQUENCE {name} CACHE 1"))
     for name in ("seq", "pk", "at"):
         connection.execute(catalogue.position.insert(), {"name": name, "value": 0})
     connection.execute(catalogue.about.insert(), {"name": "epoch", "value": secrets.token_hex(8)})
@@ -41,5 +43,6 @@ def downgrade() -> None:
     audit.unprotect(connection)
     wall.tear_down(connection, metadata)
     if connection.dialect.name == "postgresql":
-        connection.execute(text("DROP SEQUENCE record_pk"))
+        for name in SEQUENCES:
+            connection.execute(text(f"DROP SEQUENCE {name}"))
     metadata.drop_all(connection)

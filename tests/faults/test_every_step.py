@@ -10,7 +10,17 @@ import pytest
 from sqlalchemy import select
 
 from app import schema
-from app.catalogue.tables import coverage, digest_bucket, digest_pending, position, record, tally
+from app.catalogue.tables import (
+    coverage,
+    digest,
+    digest_bucket,
+    digest_pending,
+    original,
+    original_pack,
+    position,
+    record,
+    tally,
+)
 from app.db import Database
 from app.feeds import leases, service
 from app.harvest import runs
@@ -37,7 +47,7 @@ def _finish(database: Database, feed: int) -> None:
 def _state(database: Database) -> list[Any]:
     """All that is told of the catalogue but times: records in their order, digests, tallies, the last position."""
     columns = (record.c.id, record.c.seq, record.c.version, record.c.hash, record.c.live, record.c.document)
-    tables = (digest_bucket, digest_pending, tally, coverage)
+    tables = (digest, digest_bucket, original, original_pack, digest_pending, tally, coverage)
     queries = [
         select(*columns).order_by(record.c.id),
         *(select(table).order_by(*table.primary_key) for table in tables),

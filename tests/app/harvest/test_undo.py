@@ -65,11 +65,12 @@ _SAME = ("id", "feed_id", "platform", "province", "subject", "hash", "source_has
 def _contents(hub: Hub) -> dict[str, Any]:
     """Everything that is live, without versions and positions; with its kept bytes and what it is found by."""
     with hub.database.read() as connection:
-        query = select(record, original.c.raw, original.c.context).outerjoin(original, original.c.pk == record.c.pk)
-        rows = connection.execute(query.where(record.c.live == 1)).mappings().all()
+        rows = connection.execute(select(record).where(record.c.live == 1)).all()
+        kept = {one.pk: (one.raw, one.context) for feed in {row.feed_id for row in rows}
+                for batch in originals.batches(connection, feed) for one in batch}  # fmt: skip
         tallies = queries.tallies(connection)
         found = search.find(connection, words="课文", terms=["subject=14"], before=None, limit=20_000)
-    same = {row["id"]: tuple(row[name] for name in (*_SAME, "raw", "context")) for row in rows}
+    same = {row.id: (*(row._mapping[name] for name in _SAME), kept[row.pk]) for row in rows}
     return {"records": same, "tallies": tallies, "found": found}
 
 
