@@ -133,7 +133,9 @@ def forget(connection: Connection, pks: Sequence[int]) -> int:
     places: defaultdict[int, list[int]] = defaultdict(list)
     for start in range(0, len(pks), BATCH):
         mine = among(connection, original.c.pk, pks[start : start + BATCH])
-        for pack, place in connection.execute(select(original.c.pack, original.c.place).where(mine)):
+        # Locked (PostgreSQL), as the packs are: a place is emptied once, and two writers do not refill each other's.
+        found = select(original.c.pack, original.c.place).where(mine).order_by(original.c.pk).with_for_update()
+        for pack, place in connection.execute(found):
             places[pack].append(place)
         connection.execute(delete(original).where(mine))
     numbers = sorted(places)
@@ -157,8 +159,9 @@ def _empty(connection: Connection, places: Mapping[int, Sequence[int]]) -> None:
 
 
 def _held(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """How many records have their bytes in each of these packs, which are this transaction's from now on."""
     query = select(original_pack.c.id, original_pack.c.n).where(among(connection, original_pack.c.id, numbers))
-    return {number: n for number, n in connection.execute(query)}
+    return {number: n for number, n in connection.execute(query.order_by(original_pack.c.id).with_for_update())}
 
 
 def _bodies(connection: Connection, numbers: Sequence[int]) -> dict[int, bytes]:

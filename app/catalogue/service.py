@@ -146,8 +146,8 @@ def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
             changes.append(Change(row, old, ""))
     if not changes:
         return []
-    originals.forget(connection, [change.old.pk for change in changes])
     bury(connection, changes)
+    originals.forget(connection, [change.old.pk for change in changes])
     blank = update(record).where(record.c.pk == bindparam("key"))
     blank = blank.values(document=bindparam("nothing"), flags=WITHDRAWN, terms="")
     connection.execute(blank, [{"key": c.old.pk, "nothing": _nothing(c.old.id)} for c in changes])

@@ -1,5 +1,6 @@
 """Kept bytes of several records in one pack: each comes back as it came, and nothing stays of one that is gone."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 
 from hypothesis import given
@@ -159,4 +160,30 @@ def test_bytes_of_one_page_are_kept_under_the_context_of_each(database: Database
         originals.put(connection, rows[:2])
         kept = {one.pk: (one.raw, one.context) for one in originals.of_feed(connection, feed)}
         assert kept == {pk: (raws[digest], (b"<a>", b"<b>", b"")[pk % 3]) for pk, digest in written.items()}
+    hub.check()
+
+
+def test_two_writers_empty_places_of_one_pack(postgres: Database) -> None:
+    """Each waits for the other and then sees what it left; without the lock the later one would refill the place."""
+    hub = Hub(postgres)
+    feed = hub.feed("ix", {"base_url": "http://127.0.0.1:9/ix"})
+    with postgres.write() as connection:
+        _store(connection, feed, 1, range(20), "甲")
+        pks = list(connection.execute(select(original.c.pk).order_by(original.c.pk)).scalars())
+
+    def drop(pks: list[int]) -> None:
+        with postgres.write() as connection:
+            originals.forget(connection, pks)
+
+    with ThreadPoolExecutor(3) as threads:
+        with postgres.write() as connection:
+            originals.forget(connection, pks[:5])
+            others = [threads.submit(drop, pks[start : start + 5]) for start in (3, 8)]
+            wait(others, timeout=0.5)  # they have begun, and stand at the pack or at records that they share
+            assert not any(other.done() for other in others)
+        for other in others:
+            other.result(30)
+    with postgres.read() as connection:
+        assert sorted(_kept(connection, feed)) == list(range(13, 20))
+        assert not any(f"甲 {n}<".encode() in _said(connection) for n in range(13))
     hub.check()
