@@ -47,7 +47,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
         outcome = service.apply(connection, arrivals, origin)
     else:
         outcome = _through_the_gate(connection, gate, arrivals, kept)
-    originals.keep(connection, outcome.written, kept.raws, kept.context, kept.packs)
+    originals.keep(connection, outcome, kept.raws, kept.context, kept.packs)
     return outcome
 
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from app.catalogue import packs
+from app.catalogue.arrivals import Outcome
 from app.catalogue.packs import Pack
 from app.catalogue.queries import position_before
 from app.catalogue.tables import about, original, original_context, original_pack, record
@@ -39,19 +40,17 @@ class Kept(NamedTuple):
 
 
 def keep(
-    connection: Connection,
-    written: Mapping[int, bytes],
-    raws: Mapping[bytes, bytes],
-    context: bytes,
-    ready: Sequence[Pack] = (),
+    connection: Connection, outcome: Outcome, raws: Mapping[bytes, bytes], context: bytes, ready: Sequence[Pack] = ()
 ) -> None:
-    """Keeps the bytes of created and changed records: `written` is row number to source hash, `raws` hash to bytes.
+    """Keeps the bytes of what was created and changed; `raws` are bytes by source hash.
 
     Of packs that are `ready`, made beforehand, those are kept as they are whose records have all been written.
     """
+    written = outcome.written
     if not written:
         return
-    _replace(connection, list(written))
+    if outcome.changed:
+        forget(connection, list(written))
     numbers = {digest: pk for pk, digest in written.items()}
     whole = _whole(ready, numbers) if len(numbers) == len(written) else []
     packed = {pk for pks, _ in whole for pk in pks}
@@ -70,7 +69,7 @@ def _whole(ready: Sequence[Pack], numbers: Mapping[bytes, int]) -> list[tuple[li
 
 def put(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
     """Keeps (row number, bytes, mark of their context)."""
-    _replace(connection, [pk for pk, _, _ in rows])
+    forget(connection, [pk for pk, _, _ in rows])
     contexts: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
     for pk, raw, of_context in rows:
         contexts[of_context].append((pk, raw))
@@ -102,15 +101,6 @@ def _numbers(connection: Connection, how_many: int) -> Iterable[int]:
 
 _LAST_PACK: Final = select(func.max(original_pack.c.id))
 _NEXT_PACKS: Final = text("SELECT nextval('original_pack_id') FROM generate_series(1, :k)")
-
-
-def _replace(connection: Connection, pks: Sequence[int]) -> None:
-    """Makes room for new bytes of these records. New records have higher numbers than any before."""
-    last = connection.execute(_LAST).scalar() or 0
-    forget(connection, [pk for pk in pks if pk <= last])
-
-
-_LAST: Final = select(func.max(original.c.pk))
 
 
 def mark(connection: Connection, context: bytes) -> bytes:
