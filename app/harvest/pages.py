@@ -236,7 +236,8 @@ def _prepared(
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
-        if not entry.deleted and (id in shared or not _repeat(marks.get(id), entry, key))
+        if not entry.deleted
+        and ((mark := marks.get(id)) is None or id in shared or mark != source_hash(entry.raw, key))
     ]
     standing = frozenset(ids[place] for place in fresh if ids[place] in live)
     return ids, present, fresh, standing, _careful(run, [entries[place] for place in fresh], page.context)
@@ -255,7 +256,3 @@ def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
     places = [place for place in range(size) if place not in bad]
     refused = [*bad.items(), *((places[place], fault) for place, fault in batch.refused)]
     return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]), batch.packs)
-
-
-def _repeat(mark: bytes | None, entry: Entry, key: int) -> bool:
-    return mark is not None and mark == source_hash(entry.raw, key)

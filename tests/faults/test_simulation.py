@@ -434,7 +434,7 @@ def _no_lease_check(connection: Any, lease: Any, **values: Any) -> None:
 
 
 def _judge_anew(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pages, "_repeat", lambda *_: False)
+    patch.setattr(pages, "source_hash", lambda *_: b"")
     patch.setattr(service, "judge", lambda arrival, old, origin: "created" if old is None else "changed")
 
 

@@ -18,6 +18,7 @@ from app.protocol.errors import PeerUnavailable, PeerUnreachable
 
 IN_ALL = 64
 CHUNK = 64 << 10
+OF_BODY = 128 << 10  # of a body at once: each piece passes through many hands, and a larger one is memory of its own
 
 
 class _Stream(httpcore.NetworkStream):
@@ -29,7 +30,8 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         budget = self._current.get()
-        data = self._inner.read(max_bytes, budget.left(timeout))
+        size = max_bytes if budget.body_since is None else max(max_bytes, OF_BODY)
+        data = self._inner.read(size, budget.left(timeout))
         budget.took(len(data))
         return data
 
