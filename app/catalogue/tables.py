@@ -66,24 +66,14 @@ moment = Table(
     comment="last position and time of each writing transaction: turns a time window into a range of positions",
 )
 
-digest = Table(
-    "digest",
-    metadata,
-    Column("scope", String(32), primary_key=True),
-    Column("n", BigInteger, nullable=False),
-    Column("sum", LargeBinary, nullable=False, comment="32 bytes, modulo 2^256"),
-    sqlite_with_rowid=False,
-    comment="roots: how many live elements a scope has, and their sum",
-)
-
 digest_bucket = Table(
     "digest_bucket",
     metadata,
     Column("scope", String(32), primary_key=True),
-    Column("prefix", String(2), primary_key=True, comment="what the 256 prefixes of a row share, in hex digits"),
-    Column(
-        "cells", LargeBinary, nullable=False, comment="256 buckets by the byte that follows (app/catalogue/digests.py)"
-    ),
+    Column("prefix", String(4), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("sum", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 digest_pending = Table(

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from app import schema
 from app.catalogue.tables import (
     coverage,
-    digest,
     digest_bucket,
     digest_pending,
     original,
@@ -47,7 +46,7 @@ def _finish(database: Database, feed: int) -> None:
 def _state(database: Database) -> list[Any]:
     """All that is told of the catalogue but times: records in their order, digests, tallies, the last position."""
     columns = (record.c.id, record.c.seq, record.c.version, record.c.hash, record.c.live, record.c.document)
-    tables = (digest, digest_bucket, original, original_pack, digest_pending, tally, coverage)
+    tables = (digest_bucket, original, original_pack, digest_pending, tally, coverage)
     queries = [
         select(*columns).order_by(record.c.id),
         *(select(table).order_by(*table.primary_key) for table in tables),
