@@ -1,7 +1,7 @@
 """The bytes each live record came from, kept so that another mapping can be tried and applied without its source.
 
-Replaced when a record changes, dropped 30 days after it is gone. The bytes of up to 32 records that came together lie
-in one pack (`app/catalogue/packs.py`), which takes a fifth of their room; where a record is replaced or dropped, its
+Replaced when a record changes, dropped 30 days after it is gone. The bytes of up to 16 records that came together lie
+in one pack (`app/catalogue/packs.py`), which takes a sixth of their room; where a record is replaced or dropped, its
 place in the pack is emptied in the same transaction. The context of a page (namespaces, say) is kept once by its hash.
 """
 

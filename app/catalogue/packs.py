@@ -16,7 +16,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-RECORDS: Final = 32  # of a pack, at most
+RECORDS: Final = 16  # of a pack, at most: more shrink better, and one that changes alone has more to write again
 BYTES: Final = 256 << 10  # of their records together, unless one alone has more: to read one is to read them all
 _LEVEL: Final = 1
 
