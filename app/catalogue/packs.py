@@ -18,7 +18,8 @@ else:
 
 RECORDS: Final = 16  # of a pack, at most: more shrink better, and one that changes alone has more to write again
 BYTES: Final = 256 << 10  # of their records together, unless one alone has more: to read one is to read them all
-_LEVEL: Final = 1
+# One for all threads, which it lets in one by one: a new one for each pack is a megabyte of memory to fill.
+_COMPRESSOR: Final = zstd.ZstdCompressor(level=1)
 
 
 class Pack(NamedTuple):
@@ -48,7 +49,7 @@ def parts(raws: Sequence[bytes]) -> Iterator[slice]:
 def body(raws: Sequence[bytes]) -> bytes:
     """The pack of these."""
     head = packed(f">{len(raws) + 1}I", len(raws), *map(len, raws))
-    return zstd.compress(head + b"".join(raws), _LEVEL)
+    return _COMPRESSOR.compress(head + b"".join(raws), zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def raws(body: bytes) -> list[bytes]:
