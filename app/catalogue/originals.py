@@ -135,28 +135,21 @@ def forget(connection: Connection, pks: Sequence[int]) -> int:
 
 
 def _empty(connection: Connection, places: Mapping[int, Sequence[int]]) -> None:
-    """Drops packs of which nothing is left, and empties places of the others."""
-    held = _held(connection, list(places))
-    gone = [number for number in places if held[number] == len(places[number])]
-    left = [number for number in places if held[number] > len(places[number])]
-    connection.execute(delete(original_pack).where(among(connection, original_pack.c.id, gone)))
-    changed = [
-        {"number": number, "gone": len(places[number]), "rest": packs.without(stored, places[number])}
-        for number, stored in _bodies(connection, left).items()
-    ]
+    """Drops packs of which nothing is left, and empties places of the others; they are this transaction's from now on."""
+    held = select(original_pack.c.id, original_pack.c.n, original_pack.c.body)
+    held = held.where(among(connection, original_pack.c.id, list(places))).order_by(original_pack.c.id)
+    gone, changed = [], []
+    for number, n, stored in connection.execute(held.with_for_update()):
+        emptied = places[number]
+        if n == len(emptied):
+            gone.append(number)
+        else:
+            rest = packs.without(bytes(stored), emptied)
+            changed.append({"number": number, "gone": len(emptied), "rest": rest})
+    if gone:
+        connection.execute(delete(original_pack).where(among(connection, original_pack.c.id, gone)))
     if changed:
         connection.execute(_SHRINK, changed)
-
-
-def _held(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
-    """How many records have their bytes in each of these packs, which are this transaction's from now on."""
-    query = select(original_pack.c.id, original_pack.c.n).where(among(connection, original_pack.c.id, numbers))
-    return {number: n for number, n in connection.execute(query.order_by(original_pack.c.id).with_for_update())}
-
-
-def _bodies(connection: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
-    query = select(original_pack.c.id, original_pack.c.body).where(among(connection, original_pack.c.id, numbers))
-    return {number: bytes(stored) for number, stored in connection.execute(query)}
 
 
 _SHRINK: Final = (
@@ -186,6 +179,11 @@ def of_record(connection: Connection, pk: int) -> tuple[bytes, bytes] | None:
     query = query.join_from(original, original_pack, original_pack.c.id == original.c.pack)
     row = connection.execute(query.outerjoin(original_context, _SAME)).first()
     return (packs.raws(bytes(row.body))[row.place], bytes(row.context or b"")) if row else None
+
+
+def _bodies(connection: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+    query = select(original_pack.c.id, original_pack.c.body).where(among(connection, original_pack.c.id, numbers))
+    return {number: bytes(stored) for number, stored in connection.execute(query)}
 
 
 def of_feed(connection: Connection, feed_id: int, after: int = 0, limit: int = BATCH) -> list[Kept]:

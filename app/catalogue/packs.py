@@ -18,7 +18,7 @@ else:
 
 RECORDS: Final = 16  # of a pack, at most: more shrink better, and one that changes alone has more to write again
 BYTES: Final = 256 << 10  # of their records together, unless one alone has more: to read one is to read them all
-# One for all threads, which it lets in one by one: a new one for each pack is a megabyte of memory to fill.
+# One for all threads, which it lets in one by one: to make one for each pack costs more than to pack (docs/performance.md).
 _COMPRESSOR: Final = zstd.ZstdCompressor(level=1)
 
 
