@@ -5,6 +5,7 @@ to a process and back is a thread of its own; pickling stays with whoever stores
 interpreter wait for each other longer than either works.
 """
 
+import os
 import pickle
 import signal
 import sys
@@ -12,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import accumulate, pairwise, repeat
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -32,8 +34,10 @@ if sys.platform == "linux":
 log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
 _PIPE = 1 << 20  # bytes: a page in one piece or two
-# What goes between processes are plain tuples: to pickle an object of a class costs more than to make it again.
-_Packed = tuple[list[tuple[Any, ...]], list[tuple[int, Fault]], list[tuple[Any, ...]]]
+_LENGTH = 8  # bytes of a number, big-endian, before each part of a message
+# What goes between processes are columns of plain values: to pickle an object of a class, or a tuple for each record,
+# costs more than to make them again. The bytes of records go in one piece beside them.
+_Columns = list[tuple[Any, ...]]
 
 
 class Parsers:
@@ -48,7 +52,7 @@ class Parsers:
         """Begins to prepare; the call it gives back waits."""
         if not entries:
             return Batch
-        question = pickle.dumps((source, _packed(entries), context), pickle.HIGHEST_PROTOCOL)
+        question = _asked(source, entries, context)
         try:
             begun = self._threads.submit(self._ask, question)
         except RuntimeError:  # no thread to be had
@@ -61,7 +65,7 @@ class Parsers:
 
         return wait
 
-    def _ask(self, question: bytes) -> bytes:
+    def _ask(self, question: Sequence[bytes]) -> bytes:
         parser = self._free.pop()  # there are as many as threads
         try:
             return parser.ask(question)
@@ -83,30 +87,31 @@ class Parsers:
 class _Parser:
     """One process, which begins when it is first asked, and again after it has died; asked by one thread at a time."""
 
-    _questions: Connection
-    _answers: Connection
+    _questions: BinaryIO
+    _answers: BinaryIO
 
     def __init__(self) -> None:
         self.process: BaseProcess | None = None
 
-    def ask(self, question: bytes) -> bytes:
+    def ask(self, question: Sequence[bytes]) -> bytes:
         """The answer; an empty one if the process has none or has died over it."""
         try:
             if self.process is None:
                 self._begin()
-            self._questions.send_bytes(question)
-            return self._answers.recv_bytes()
+            _send(self._questions, question)
+            return _received(self._answers, 1)[0]
         except (EOFError, OSError) as error:
             log.warning("parser.lost", pid=self.process and self.process.pid, error=str(error) or type(error).__name__)
             self.close()
             return b""
 
     def _begin(self) -> None:
-        questions, self._questions = _wide_pipe()
-        self._answers, answers = _wide_pipe()
+        questions, asking = _wide_pipe()
+        answering, answers = _wide_pipe()
         process = _SPAWN.Process(target=_serve, args=(questions, answers), daemon=True)
         with questions, answers:
             process.start()
+        self._questions, self._answers = _stream(asking, "wb"), _stream(answering, "rb")
         self.process = process
 
     def close(self) -> None:
@@ -127,32 +132,68 @@ def _wide_pipe() -> tuple[Connection, Connection]:
     return reader, writer
 
 
-def _packed(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    return [(e.identifier, e.raw, e.stamp, e.deleted, e.version, e.hash, e.path) for e in entries]
+def _stream(end: Connection, mode: str) -> Any:
+    """An end of a pipe as a file: what is read comes into one piece of memory without the interpreter."""
+    with end:
+        return os.fdopen(os.dup(end.fileno()), mode, buffering=-1 if mode == "rb" else 0)
+
+
+def _send(stream: BinaryIO, parts: Sequence[bytes]) -> None:
+    for part in parts:
+        for piece in (len(part).to_bytes(_LENGTH, "big"), part):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[stream.write(rest) :]
+
+
+def _received(stream: BinaryIO, number: int) -> list[bytes]:
+    """As many parts. Raises EOFError when the other end has gone."""
+    return [_read(stream, int.from_bytes(_read(stream, _LENGTH), "big")) for _ in range(number)]
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    found = stream.read(size)
+    if len(found) < size:
+        raise EOFError
+    return found
+
+
+def _asked(source: Source, entries: Sequence[Entry], context: bytes) -> tuple[bytes, bytes]:
+    identifiers, raws, *others = zip(*entries, strict=True)
+    columns = [identifiers, tuple(map(len, raws)), *others]
+    return pickle.dumps((source, context, columns), pickle.HIGHEST_PROTOCOL), b"".join(raws)
+
+
+def _entries(columns: _Columns, whole: bytes) -> list[Entry]:
+    identifiers, lengths, *others = columns
+    raws = [whole[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
+    return list(map(Entry, identifiers, raws, *others))
 
 
 def _unpacked(answer: bytes) -> Batch:
-    made: _Packed = pickle.loads(answer)  # noqa: S301 - of a process of our own
+    columns, refused, packs = pickle.loads(answer)  # noqa: S301 - of a process of our own
     size = len(Prepared._fields) - 1
-    arrivals = [Arrival(Prepared._make((*fields[:size], "")), *fields[size:]) for fields in made[0]]
-    return Batch(arrivals, made[1], [Pack(*fields) for fields in made[2]])
+    records = map(Prepared, *columns[:size], repeat(""))
+    arrivals = list(map(Arrival, records, *columns[size:])) if columns else []
+    return Batch(arrivals, refused, [Pack(*fields) for fields in packs])
 
 
 def _serve(questions: Connection, answers: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
     heap.settled()
+    asked, told = _stream(questions, "rb"), _stream(answers, "wb")
     with suppress(EOFError, OSError):  # whoever asked has gone
         while True:
-            answers.send_bytes(_answer(questions.recv_bytes()))
+            _send(told, [_answer(*_received(asked, 2))])
 
 
-def _answer(question: bytes) -> bytes:
-    source, packed, context = pickle.loads(question)  # noqa: S301 - of the process that began this one
+def _answer(question: bytes, whole: bytes) -> bytes:
+    source, context, columns = pickle.loads(question)  # noqa: S301 - of the process that began this one
     try:
-        batch = prepared(source, [Entry(*fields) for fields in packed], context)
+        batch = prepared(source, _entries(columns, whole), context)
     except Exception:
         return b""  # whoever asked tries it and tells it
     # The text itself stays here: nothing needs it beside its tokens.
-    arrivals = [(*record[:-1], *rest) for record, *rest in batch.arrivals]
-    made: _Packed = arrivals, batch.refused, [(*pack,) for pack in batch.packs]
+    columns = list(zip(*((*record[:-1], *rest) for record, *rest in batch.arrivals), strict=True))
+    made = columns, batch.refused, [(*pack,) for pack in batch.packs]
     return pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
