@@ -27,6 +27,11 @@ MODULES = (
     "app/protocol/vocab/languages.py",
     "app/protocol/vocab/lookup.py",
     "app/protocol/words.py",
+    "app/catalogue/arrivals.py",
+    "app/catalogue/digests.py",
+    "app/catalogue/order.py",
+    "app/catalogue/search.py",
+    "app/catalogue/service.py",
     "app/harvest/prepare.py",
 )
 

@@ -57,14 +57,18 @@ def settle(connection: Connection) -> None:
 
 def _pending(connection: Connection) -> dict[str, dict[bytes, Sum]]:
     """What the buckets lack, by scope and prefix."""
-    scopes: dict[str, dict[bytes, Sum]] = {"all": {}}
+    feeds: dict[int, dict[bytes, Sum]] = {}
     for feed_id, sign, elements in connection.execute(_PENDING):
-        of_all, of_feed = scopes["all"], scopes.setdefault(f"feed:{feed_id}", {})
+        sums = feeds.setdefault(feed_id, {})
         for at in range(0, len(elements), ELEMENT):
             element = elements[at : at + ELEMENT]
-            number = sign * _number(element)
-            _add(of_all, element[:ALL_DEPTH], sign, number)
-            _add(of_feed, element[:FEED_DEPTH], sign, number)
+            _add(sums, element[:ALL_DEPTH], sign, sign * _number(element))
+    scopes: dict[str, dict[bytes, Sum]] = {"all": {}}
+    for feed_id, sums in feeds.items():
+        of_all, of_feed = scopes["all"], scopes.setdefault(f"feed:{feed_id}", {})
+        for prefix, change in sums.items():
+            _add(of_all, prefix, *change)
+            _add(of_feed, prefix[:FEED_DEPTH], *change)
     return scopes
 
 

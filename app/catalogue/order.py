@@ -7,7 +7,6 @@ the other writers until commit.
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import chain, starmap
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -154,13 +153,14 @@ def _moved(changes: list[Change]) -> digests.Moved:
 
 
 def _tally(connection: Connection, changes: list[Change]) -> None:
-    came = [_kind(row) for row, _, _ in changes if row["live"]]
-    went = [(old.terms, old.platform, old.feed_id) for _, old, _ in changes if old is not None and old.live]
-    moved = Counter(terms for terms, _, _ in came)
-    moved.subtract(terms for terms, _, _ in went)
+    kinds = Counter(_kind(row) for row, _, _ in changes if row["live"])
+    kinds.subtract((old.terms, old.platform, old.feed_id) for _, old, _ in changes if old is not None and old.live)
+    moved, counted = Counter[str](), Counter[str]()
+    for kind, by in kinds.items():
+        moved[kind[0]] += by
+        for term in _counted(*kind):
+            counted[term] += by
     coverage.change(connection, moved)
-    counted = Counter(chain.from_iterable(starmap(_counted, came)))
-    counted.subtract(chain.from_iterable(starmap(_counted, went)))
     if rows := [{"term": term, "n": by} for term, by in sorted(counted.items()) if by]:
         connection.execute(accumulate(connection, tally, ("term",), ("n",)), rows)
 

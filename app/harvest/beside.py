@@ -25,7 +25,7 @@ from app import heap
 from app.catalogue.arrivals import Arrival
 from app.catalogue.packs import Pack
 from app.harvest.prepare import Batch, Source, prepared
-from app.protocol.connector import Entry, Fault
+from app.protocol.connector import Entry
 from app.protocol.record import Prepared
 
 if sys.platform == "linux":

@@ -6,6 +6,7 @@ httpx would decode without a limit: zlib and zstd make chunks of a gigabyte.
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
@@ -16,27 +17,32 @@ from app.protocol.errors import PeerUnavailable, PeerViolation
 
 SPOOL = 8 << 20
 CHUNK = 64 << 10
-TOGETHER = 32  # pieces, of 2 MB at most: a buffer that grows by each of them is moved again and again
+TOGETHER = 32  # pieces, of 4 MB at most: a buffer that grows by each of them is moved again and again
 RATIO_FROM = 1 << 20
 
 
 def read(answer: httpx.Response, budget: Budget) -> tuple[BinaryIO, int]:
     """The decoded body, rewound, and its bytes on the wire. Raises PeerViolation, PeerUnavailable."""
     counted = _Counted(answer, budget.limits.wire_max_bytes)
-    spool = cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
+    size, pieces = 0, list[bytes]()
+    spool: BinaryIO | None = None
     try:
-        size, pieces = 0, list[bytes]()
         for piece in _decoder(answer)(counted):
             budget.left()
             size += len(piece)
             _check_size(size, counted.wire, budget.limits)
             pieces.append(piece)
             if len(pieces) == TOGETHER:
+                spool = spool or cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
                 spool.write(b"".join(pieces))
                 pieces.clear()
-        spool.write(b"".join(pieces))
+        whole = b"".join(pieces)
+        if spool is None:
+            return BytesIO(whole), counted.wire  # which shares the bytes with whoever reads them at once
+        spool.write(whole)
     except BaseException:
-        spool.close()
+        if spool is not None:
+            spool.close()
         raise
     spool.seek(0, os.SEEK_SET)
     return spool, counted.wire
