@@ -1,23 +1,23 @@
 """Parsing beside the writer: processes that prepare the next pages while this one stores.
 
-Threads gain nothing here: parsing and storing both hold the interpreter (docs/performance.md). Only what carries bytes
-to a process and back is a thread of its own; pickling stays with whoever stores, because two threads that both need the
-interpreter wait for each other longer than either works.
+Threads gain nothing here: parsing and storing both hold the interpreter (docs/performance.md). A question and its answer
+lie in memory that both processes share; between them goes only where they lie and how long they are.
 """
 
 import os
 import pickle
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import accumulate, pairwise, repeat
+from mmap import mmap
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Any, BinaryIO
+from socket import MSG_WAITALL, SHUT_RDWR, recv_fds, send_fds, socket, socketpair
+from struct import Struct
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import Any
 
 import structlog
 
@@ -28,15 +28,12 @@ from app.harvest.prepare import Batch, Source, prepared
 from app.protocol.connector import Entry
 from app.protocol.record import Prepared
 
-if sys.platform == "linux":
-    from fcntl import F_SETPIPE_SZ, fcntl
-
 log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
-_PIPE = 1 << 20  # bytes: a page in one piece or two
-_LENGTH = 8  # bytes of a number, big-endian, before each part of a message
+_MESSAGE = Struct(">IQQ")  # the number of a room and the lengths of what lies in it; of an answer the first alone
+_KEPT = 16 << 20  # bytes: a larger room is given back after use
 # What goes between processes are columns of plain values: to pickle an object of a class, or a tuple for each record,
-# costs more than to make them again. The bytes of records go in one piece beside them.
+# costs more than to make them again.
 _Columns = list[tuple[Any, ...]]
 
 
@@ -44,156 +41,232 @@ class Parsers:
     """`number` processes; what they prepare is the same as in this process, and so are their errors."""
 
     def __init__(self, number: int) -> None:
-        self._threads = ThreadPoolExecutor(number, "parser")
-        self._all = [_Parser() for _ in range(number)]
-        self._free = deque(self._all)
+        self._number = number
+        self._parsers: list[_Parser] = []
+        self._lock = Lock()
 
     def __call__(self, source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
-        """Begins to prepare; the call it gives back waits."""
+        """Begins to prepare; the call it gives back waits, and may be left out."""
         if not entries:
             return Batch
-        question = _asked(source, entries, context)
         try:
-            begun = self._threads.submit(self._ask, question)
-        except RuntimeError:  # no thread to be had
+            asked = self._idlest().ask(source, entries, context)
+        except OSError:  # no process to be had, or no memory
             return lambda: prepared(source, entries, context)
+        # A parser that was killed costs its head start, not the page; what failed there fails here in its own way.
+        return lambda: asked.answer() or prepared(source, entries, context)
 
-        def wait() -> Batch:
-            # A parser that was killed costs its head start, not the page; what failed there fails here in its own way.
-            answer = begun.result()
-            return _unpacked(answer) if answer else prepared(source, entries, context)
-
-        return wait
-
-    def _ask(self, question: Sequence[bytes]) -> bytes:
-        parser = self._free.pop()  # there are as many as threads
-        try:
-            return parser.ask(question)
-        finally:
-            self._free.append(parser)
+    def _idlest(self) -> "_Parser":
+        """A process that has nothing to do, if need be a new one; else the one with the fewest questions."""
+        with self._lock:
+            for lost in [parser for parser in self._parsers if parser.lost]:
+                self._parsers.remove(lost)
+                lost.close()
+            if len(self._parsers) < self._number and all(parser.asked for parser in self._parsers):
+                self._parsers.append(_Parser())
+            if not self._parsers:
+                raise OSError("closed")
+            return min(self._parsers, key=lambda parser: len(parser.asked))
 
     def pids(self) -> list[int]:
         """The numbers of the processes that run now."""
-        running = [parser.process for parser in self._all]
-        return [process.pid for process in running if process is not None and process.pid is not None]
+        return [parser.process.pid for parser in self._parsers if parser.process.pid is not None]
 
     def close(self) -> None:
-        """Ends the processes after what they are doing."""
-        self._threads.shutdown(cancel_futures=True)
-        for parser in self._all:
-            parser.close()
+        """Ends the processes after what they are doing; what is asked afterwards is prepared here."""
+        with self._lock:
+            self._number = 0
+            while self._parsers:
+                self._parsers.pop().close()
+
+
+class _Room:
+    """Memory of two processes that holds a question and then its answer."""
+
+    def __init__(self, number: int, file: int | None = None) -> None:
+        """Raises OSError when no file is to be had."""
+        self.number = number
+        self.file = _file() if file is None else file
+        self.shared = False  # whether the other process knows it
+        self._memory: mmap | None = None
+
+    def memory(self, size: int) -> mmap:
+        """At least so much of it. Raises OSError when there is none."""
+        if self._memory is None or len(self._memory) < size:
+            if os.fstat(self.file).st_size < size:
+                os.ftruncate(self.file, size + size // 4)
+            self._memory = mmap(self.file, 0)
+        return self._memory
+
+    @property
+    def large(self) -> bool:
+        """Whether it is not worth keeping."""
+        return self._memory is not None and len(self._memory) > _KEPT
+
+    def __del__(self) -> None:
+        os.close(self.file)
+
+
+def _file() -> int:
+    """An empty file without a name, of memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("parser")
+    with TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class _Asked:
+    """A question under way; when nobody waits for it any more its room can be used again."""
+
+    def __init__(self, parser: "_Parser", room: _Room) -> None:
+        self._parser, self._room = parser, room
+
+    def answer(self) -> Batch | None:
+        """Waits; None when the process has died or could not do it."""
+        size = self._parser.told(self._room.number)
+        return _unpacked(self._room.memory(size), size) if size else None
+
+    def __del__(self) -> None:
+        self._parser.left.append(self._room)
 
 
 class _Parser:
-    """One process, which begins when it is first asked, and again after it has died; asked by one thread at a time."""
-
-    _questions: BinaryIO
-    _answers: BinaryIO
+    """One process, which answers in the order in which it is asked."""
 
     def __init__(self) -> None:
-        self.process: BaseProcess | None = None
+        """Raises OSError when no process is to be had."""
+        self._socket, asked = socketpair()
+        self.process = _SPAWN.Process(target=_serve, args=(asked,), daemon=True)
+        with asked:
+            self.process.start()
+        self.lost = False
+        self.asked: set[int] = set()  # rooms whose answers have not come
+        self.left = deque[_Room]()  # added to without a lock: a collector's turn may come while one is held
+        self._told: dict[int, int] = {}  # lengths of answers that have come, by room
+        self._free: list[_Room] = []
+        self._rooms = 0
+        self._lock, self._reading = Lock(), Lock()
 
-    def ask(self, question: Sequence[bytes]) -> bytes:
-        """The answer; an empty one if the process has none or has died over it."""
+    def ask(self, source: Source, entries: Sequence[Entry], context: bytes) -> _Asked:
+        """Raises OSError when the process has gone or there is no memory."""
+        identifiers, raws, *others = zip(*entries, strict=True)
+        lengths = tuple(map(len, raws))
+        question = pickle.dumps((source, context, [identifiers, lengths, *others]), pickle.HIGHEST_PROTOCOL)
+        room = self._room()
+        asked = _Asked(self, room)
+        memory = room.memory(sum(lengths) + len(question))
+        memory.seek(0)
+        for raw in raws:
+            memory.write(raw)
+        memory.write(question)
+        with self._lock:
+            try:
+                self._send(room, sum(lengths), len(question))
+            except OSError as error:
+                self._lose(str(error))
+                raise
+        return asked
+
+    def _send(self, room: _Room, *lengths: int) -> None:
+        message = _MESSAGE.pack(room.number, *lengths)
+        if room.shared:
+            self._socket.sendall(message)
+        else:
+            send_fds(self._socket, [message], [room.file])
+        room.shared = True
+        self.asked.add(room.number)
+
+    def _room(self) -> _Room:
+        with self._lock:
+            for _ in range(len(self.left)):
+                room = self.left.popleft()
+                if room.number in self.asked:
+                    self.left.append(room)
+                    continue
+                self._told.pop(room.number, None)
+                self._free.append(_Room(room.number) if room.large else room)
+            if not self._free:
+                self._rooms += 1
+                self._free.append(_Room(self._rooms))
+            return self._free.pop()
+
+    def told(self, number: int) -> int:
+        """The length of the answer in a room, once it is there; 0 when none can come."""
+        while True:
+            with self._reading:
+                if number in self._told or self.lost:
+                    return self._told.pop(number, 0)
+                self._read()
+
+    def _read(self) -> None:
+        """The next answer, whoever waits for it."""
         try:
-            if self.process is None:
-                self._begin()
-            _send(self._questions, question)
-            return _received(self._answers, 1)[0]
-        except (EOFError, OSError) as error:
-            log.warning("parser.lost", pid=self.process and self.process.pid, error=str(error) or type(error).__name__)
-            self.close()
-            return b""
+            message = self._socket.recv(_MESSAGE.size, MSG_WAITALL)
+        except OSError as error:
+            return self._lose(str(error))
+        if len(message) < _MESSAGE.size:
+            return self._lose("the process has ended")
+        number, self._told[number], _ = _MESSAGE.unpack(message)
+        self.asked.discard(number)
 
-    def _begin(self) -> None:
-        questions, asking = _wide_pipe()
-        answering, answers = _wide_pipe()
-        process = _SPAWN.Process(target=_serve, args=(questions, answers), daemon=True)
-        with questions, answers:
-            process.start()
-        self._questions, self._answers = _stream(asking, "wb"), _stream(answering, "rb")
-        self.process = process
+    def _lose(self, why: str) -> None:
+        if not self.lost:
+            log.warning("parser.lost", pid=self.process.pid, error=why)
+        self.lost = True
 
     def close(self) -> None:
         """Ends the process: it has no more questions to wait for."""
-        if self.process is not None:
-            self._questions.close()
-            self._answers.close()
-            self.process.join()
-            self.process = None
+        self.lost = True
+        with suppress(OSError):  # it has gone already
+            self._socket.shutdown(SHUT_RDWR)
+        self.process.join()
+        self._socket.close()
 
 
-def _wide_pipe() -> tuple[Connection, Connection]:
-    """(to read from, to write to). A narrow one moves a page in twenty pieces, each of which needs the interpreter."""
-    reader, writer = _SPAWN.Pipe(duplex=False)
-    if sys.platform == "linux":
-        with suppress(OSError):  # more than an unprivileged process may have (fs.pipe-max-size)
-            fcntl(writer.fileno(), F_SETPIPE_SZ, _PIPE)
-    return reader, writer
+def _unpacked(memory: mmap, size: int) -> Batch:
+    with memoryview(memory) as whole, whole[:size] as answer:
+        columns, refused, packs = pickle.loads(answer)  # noqa: S301 - of a process of our own
+    fields = len(Prepared._fields) - 1
+    records = map(Prepared, *columns[:fields], repeat(""))
+    arrivals = list(map(Arrival, records, *columns[fields:])) if columns else []
+    return Batch(arrivals, refused, [Pack(*pack) for pack in packs])
 
 
-def _stream(end: Connection, mode: str) -> Any:
-    """An end of a pipe as a file: what is read comes into one piece of memory without the interpreter."""
-    with end:
-        return os.fdopen(os.dup(end.fileno()), mode, buffering=-1 if mode == "rb" else 0)
-
-
-def _send(stream: BinaryIO, parts: Sequence[bytes]) -> None:
-    for part in parts:
-        for piece in (len(part).to_bytes(_LENGTH, "big"), part):
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[stream.write(rest) :]
-
-
-def _received(stream: BinaryIO, number: int) -> list[bytes]:
-    """As many parts. Raises EOFError when the other end has gone."""
-    return [_read(stream, int.from_bytes(_read(stream, _LENGTH), "big")) for _ in range(number)]
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    found = stream.read(size)
-    if len(found) < size:
-        raise EOFError
-    return found
-
-
-def _asked(source: Source, entries: Sequence[Entry], context: bytes) -> tuple[bytes, bytes]:
-    identifiers, raws, *others = zip(*entries, strict=True)
-    columns = [identifiers, tuple(map(len, raws)), *others]
-    return pickle.dumps((source, context, columns), pickle.HIGHEST_PROTOCOL), b"".join(raws)
-
-
-def _entries(columns: _Columns, whole: bytes) -> list[Entry]:
-    identifiers, lengths, *others = columns
-    raws = [whole[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
-    return list(map(Entry, identifiers, raws, *others))
-
-
-def _unpacked(answer: bytes) -> Batch:
-    columns, refused, packs = pickle.loads(answer)  # noqa: S301 - of a process of our own
-    size = len(Prepared._fields) - 1
-    records = map(Prepared, *columns[:size], repeat(""))
-    arrivals = list(map(Arrival, records, *columns[size:])) if columns else []
-    return Batch(arrivals, refused, [Pack(*fields) for fields in packs])
-
-
-def _serve(questions: Connection, answers: Connection) -> None:
+def _serve(asked: socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
     heap.settled()
-    asked, told = _stream(questions, "rb"), _stream(answers, "wb")
-    with suppress(EOFError, OSError):  # whoever asked has gone
+    rooms: dict[int, _Room] = {}
+    with suppress(OSError):  # whoever asked has gone
         while True:
-            _send(told, [_answer(*_received(asked, 2))])
+            message, files, _, _ = recv_fds(asked, _MESSAGE.size, 1, MSG_WAITALL)
+            if len(message) < _MESSAGE.size:
+                return
+            number, *lengths = _MESSAGE.unpack(message)
+            if files:
+                rooms[number] = _Room(number, files[0])
+            asked.sendall(_MESSAGE.pack(number, _answered(rooms[number], *lengths), 0))
 
 
-def _answer(question: bytes, whole: bytes) -> bytes:
-    source, context, columns = pickle.loads(question)  # noqa: S301 - of the process that began this one
+def _answered(room: _Room, length: int, more: int) -> int:
+    """Puts the answer in the place of the question; how long it is, 0 where whoever asked must try it himself."""
     try:
-        batch = prepared(source, _entries(columns, whole), context)
+        memory = room.memory(length + more)
+        source, context, columns = pickle.loads(memory[length : length + more])  # noqa: S301 - of whoever began this process
+        answer = _answer(prepared(source, _entries(columns, memory), context))
+        room.memory(len(answer))[: len(answer)] = answer
     except Exception:
-        return b""  # whoever asked tries it and tells it
+        return 0
+    return len(answer)
+
+
+def _entries(columns: _Columns, raws: mmap) -> list[Entry]:
+    identifiers, lengths, *others = columns
+    cut = [raws[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
+    return list(map(Entry, identifiers, cut, *others))
+
+
+def _answer(batch: Batch) -> bytes:
     # The text itself stays here: nothing needs it beside its tokens.
-    columns = list(zip(*((*record[:-1], *rest) for record, *rest in batch.arrivals), strict=True))
-    made = columns, batch.refused, [(*pack,) for pack in batch.packs]
-    return pickle.dumps(made, pickle.HIGHEST_PROTOCOL)
+    records, *others = zip(*batch.arrivals, strict=True) if batch.arrivals else [()]
+    columns = [*list(zip(*records, strict=True))[:-1], *others]
+    return pickle.dumps((columns, batch.refused, [(*pack,) for pack in batch.packs]), pickle.HIGHEST_PROTOCOL)
