@@ -5,6 +5,7 @@ Chinese sentence as one word and differs by locale) under a GIN index. Newest fi
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -18,10 +19,11 @@ from app.statements import load
 # So that the largest row stays below PostgreSQL's 1 MiB a vector, 16,383 places and 255 places a lexeme.
 WORDS_LIMIT: Final = 3000
 PLACES_LIMIT: Final = 255
-TOKEN_LIMIT: Final = 200
+TOKEN_LIMIT: Final = 500  # characters; no record has a longer one, and PostgreSQL refuses a lexeme above 2,046 bytes
 Alternatives = Sequence[Sequence[Sequence[str]]]
 """Facet terms of which one whole alternative must hold: each is a list of groups, of each of which one term must."""
-_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwyz0123456789")
+_ESCAPED: Final = re.compile(r"[^a-z0-9=._:/\-\x80-\ud7ff\ue000-\U0010ffff]")
+_ESCAPE: Final = re.compile(r"\^([0-9a-f]+)\^")
 
 
 def create(connection: Connection) -> None:
@@ -29,15 +31,17 @@ def create(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(
             text(
-                # Tokens come ready-made (`index_tokens`): FTS5 has only to cut at blanks, so its cheapest reader does.
-                "CREATE VIRTUAL TABLE search USING fts5(words, facets, terms UNINDEXED, columnsize=0, tokenize='ascii')"
+                # Tokens come ready-made (`index_tokens`, `facet_token`): FTS5 has only to cut at blanks, so its cheapest
+                # reader does.
+                "CREATE VIRTUAL TABLE search USING fts5(words, facets, columnsize=0, "
+                "tokenize=\"ascii tokenchars '=._:/-^'\")"
             )
         )
         # A page is a segment: to merge eight of them at a time instead of four costs indexing a sixth less
         # (docs/performance.md); a search then looks into up to twice as many.
         connection.execute(text("INSERT INTO search (search, rank) VALUES ('automerge', 8)"))
         return
-    connection.execute(text("CREATE TABLE search (pk bigint PRIMARY KEY, tsv tsvector NOT NULL, terms text NOT NULL)"))
+    connection.execute(text("CREATE TABLE search (pk bigint PRIMARY KEY, tsv tsvector NOT NULL, facets text NOT NULL)"))
     connection.execute(text("CREATE INDEX search_tsv ON search USING gin (tsv)"))
 
 
@@ -48,15 +52,17 @@ def drop(connection: Connection) -> None:
 
 @lru_cache(maxsize=16_384)
 def facet_token(term: str) -> str:
-    """A facet term as one token of small letters and digits: `subject=14` -> `xsubjectx3dx14`.
+    """A facet term as it is indexed, the same for both databases: `grade=P3` -> `grade=^50^3`.
 
-    No two terms share a token: whatever is not in `_PLAIN` (x too) becomes its code in hexadecimal between two x.
-    A very long term is told by its hash.
+    No two terms share a token: FTS5 folds capitals and cuts at most signs, so these become their code in hexadecimal
+    between two `^`. A term that is longer than any record's is told by its hash.
     """
-    token = "x" + "".join(c if c in _PLAIN else f"x{ord(c):x}x" for c in term)
-    if len(token) > TOKEN_LIMIT:
-        return "xx" + hashlib.sha256(token.encode()).hexdigest()
-    return token
+    token = _ESCAPED.sub(lambda found: f"^{ord(found[0]):x}^", term)
+    return token if len(token) <= TOKEN_LIMIT else "^^" + hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _term(token: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), token)
 
 
 def put(connection: Connection, rows: Sequence[tuple[int, str, str]], replaced: Sequence[int]) -> None:
@@ -65,11 +71,11 @@ def put(connection: Connection, rows: Sequence[tuple[int, str, str]], replaced: 
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        made = [(pk, _cut(words), _facet_words(terms), terms) for pk, words, terms in rows]
-        load(connection, "search", ("rowid", "words", "facets", "terms"), made)
+        made = [(pk, _cut(words), _facets(terms)) for pk, words, terms in rows]
+        load(connection, "search", ("rowid", "words", "facets"), made)
     else:
-        vectors = [(pk, _vector(_cut(words).split(), _facets(terms)), terms) for pk, words, terms in rows]
-        load(connection, "search", ("pk", "tsv", "terms"), vectors)
+        vectors = [(pk, _vector(_cut(words).split(), _facets(terms)), _facets(terms)) for pk, words, terms in rows]
+        load(connection, "search", ("pk", "tsv", "facets"), vectors)
 
 
 def _cut(text: str) -> str:
@@ -78,22 +84,17 @@ def _cut(text: str) -> str:
 
 
 @lru_cache(maxsize=16_384)
-def _facets(terms: str) -> tuple[str, ...]:
-    return tuple(facet_token(term) for term in terms.split())
+def _facets(terms: str) -> str:
+    return " ".join(map(facet_token, terms.split()))
 
 
-@lru_cache(maxsize=16_384)
-def _facet_words(terms: str) -> str:
-    return " ".join(_facets(terms))
-
-
-def _vector(words: Sequence[str], facets: Sequence[str]) -> str:
+def _vector(words: Sequence[str], facets: str) -> str:
     """A tsvector literal. Facets begin with `=`, which no word can hold; they need no places."""
     places: dict[str, list[str]] = {}
     for place, word in enumerate(words, 1):
         places.setdefault(word, []).append(str(place))
     found = [f"{_quoted(word)}:{','.join(where[:PLACES_LIMIT])}" for word, where in places.items()]
-    return " ".join(found + [f"'={facet}'" for facet in facets])
+    return " ".join(found + [_quoted(f"={facet}") for facet in facets.split()])
 
 
 def _quoted(word: str) -> str:
@@ -129,7 +130,7 @@ def facets(
     counts: Counter[str] = Counter()
     for row in rows[:cap]:
         counts.update(row[1].split())
-    return dict(counts), len(rows) <= cap
+    return {_term(token): number for token, number in counts.items()}, len(rows) <= cap
 
 
 def _hits(
@@ -145,10 +146,10 @@ def _hits(
         return []
     top = before if before is not None else 1 << 62
     if connection.dialect.name == "sqlite":
-        query = "SELECT rowid, terms FROM search WHERE search MATCH :q AND rowid < :top ORDER BY rowid DESC LIMIT :n"
+        query = "SELECT rowid, facets FROM search WHERE search MATCH :q AND rowid < :top ORDER BY rowid DESC LIMIT :n"
         sought = _fts5(phrases, terms, either or ())
     else:
-        query = "SELECT pk, terms FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
+        query = "SELECT pk, facets FROM search WHERE tsv @@ CAST(:q AS tsquery) AND pk < :top ORDER BY pk DESC LIMIT :n"
         sought = _tsquery(phrases, terms, either or ())
     return connection.execute(text(query), {"q": sought, "top": top, "n": limit}).all()
 
@@ -176,7 +177,7 @@ def _tsquery(phrases: list[list[str]], terms: Sequence[str], either: Alternative
 
 
 def _tsquery_term(term: str) -> str:
-    return f"'={facet_token(term)}'"
+    return _quoted(f"={facet_token(term)}")
 
 
 def _grouped(either: Alternatives, write: Callable[[str], str], both: str, one_of: str) -> list[str]:
