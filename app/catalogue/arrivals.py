@@ -8,7 +8,10 @@ from app.protocol.record import Prepared
 
 
 class Arrival(NamedTuple):
-    """A prepared record with what its feed says of it; `tokens` may be made ahead, beside the writer."""
+    """A prepared record with what its feed says of it; `tokens` and `element` may be made ahead, beside the writer.
+
+    `element` is that of its first version in the hub.
+    """
 
     record: Prepared
     source_hash: bytes
@@ -16,6 +19,12 @@ class Arrival(NamedTuple):
     version: int | None = None
     path: tuple[str, ...] = ()
     tokens: str | None = None
+    element: bytes | None = None
+
+
+def first_version(told: int | None) -> int:
+    """The version of a record that is new; `told` is its origin's, if that has versions."""
+    return told or 1
 
 
 @dataclass(frozen=True, slots=True)

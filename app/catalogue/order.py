@@ -20,11 +20,15 @@ from app.statements import accumulate, among, load, upsert
 
 
 class Change(NamedTuple):
-    """A row as it is to be, the stored one it takes the place of (None: it is new), the tokens of its words."""
+    """A row as it is to be, the stored one it takes the place of (None: it is new), the tokens of its words.
+
+    `element` is that of the row, if it has been made.
+    """
 
     row: dict[str, Any]
     old: Any
     text: str
+    element: bytes | None = None
 
 
 KEPT = 20  # earlier states of a record
@@ -59,7 +63,7 @@ def write(connection: Connection, changes: list[Change]) -> None:
         return
     _number(connection, [change.row for change in changes if change.old is None])
     replaced = [c.old.pk for c in changes if c.old is not None and c.old.live]
-    search.put(connection, [(row["pk"], words, _found_by(row)) for row, _, words in changes], replaced)
+    search.put(connection, [(row["pk"], words, _found_by(row)) for row, _, words, _ in changes], replaced)
     _archive(connection, changes)
     _place(connection, changes)
     load(connection, "record", COLUMNS, [_values(change.row) for change in changes], ("id",))
@@ -142,19 +146,20 @@ def _account(connection: Connection, changes: list[Change]) -> None:
 
 def _moved(changes: list[Change]) -> digests.Moved:
     moved: digests.Moved = {}
-    for row, old, _ in changes:
+    for row, old, _, made in changes:
         if old is not None and old.live:
-            made = element(old.id, old.version, old.hash)
-            moved.setdefault((old.feed_id, old.platform, -1), []).append(made)
+            gone = element(old.id, old.version, old.hash)
+            moved.setdefault((old.feed_id, old.platform, -1), []).append(gone)
         if row["live"]:
-            made = element(row["id"], row["version"], row["hash"])
+            made = made or element(row["id"], row["version"], row["hash"])
             moved.setdefault((row["feed_id"], row["platform"], 1), []).append(made)
     return moved
 
 
 def _tally(connection: Connection, changes: list[Change]) -> None:
-    kinds = Counter(_kind(row) for row, _, _ in changes if row["live"])
-    kinds.subtract((old.terms, old.platform, old.feed_id) for _, old, _ in changes if old is not None and old.live)
+    kinds = Counter(_kind(change.row) for change in changes if change.row["live"])
+    gone = [change.old for change in changes if change.old is not None and change.old.live]
+    kinds.subtract((old.terms, old.platform, old.feed_id) for old in gone)
     moved, counted = Counter[str](), Counter[str]()
     for kind, by in kinds.items():
         moved[kind[0]] += by

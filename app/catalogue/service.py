@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select, update
 
 from app.catalogue import originals
-from app.catalogue.arrivals import Arrival, Origin, Outcome, judge, newest
+from app.catalogue.arrivals import Arrival, Origin, Outcome, first_version, judge, newest
 from app.catalogue.order import COLUMNS, Change, bury, write
 from app.catalogue.tables import about, history, record
 from app.protocol.canonical import canonical
@@ -68,7 +68,7 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
         verdict = judge(arrival, old, origin)
         if verdict in ("created", "changed"):
             words = index_tokens(arrival.record.text) if arrival.tokens is None else arrival.tokens
-            changes.append(Change(_row(arrival, old, origin), old, words))
+            changes.append(Change(_row(arrival, old, origin), old, words, None if old else arrival.element))
         elif verdict == "conflict":
             outcome.conflicts.append(id)
             continue
@@ -171,7 +171,7 @@ def _row(arrival: Arrival, old: Any, origin: Origin) -> dict[str, Any]:
         "platform": platform_of(made.id),
         "province": origin.province,
         "subject": made.subject[:64],
-        "version": arrival.version or (old.version + 1 if old else 1),
+        "version": (arrival.version or old.version + 1) if old else first_version(arrival.version),
         "hash": made.hash,
         "source_hash": arrival.source_hash,
         "stamp": arrival.stamp,

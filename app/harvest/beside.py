@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate, pairwise, repeat
 from mmap import mmap
@@ -227,8 +227,8 @@ def _unpacked(memory: mmap, size: int) -> Batch:
     with memoryview(memory) as whole, whole[:size] as answer:
         columns, refused, packs = pickle.loads(answer)  # noqa: S301 - of a process of our own
     fields = len(Prepared._fields) - 1
-    records = map(Prepared, *columns[:fields], repeat(""))
-    arrivals = list(map(Arrival, records, *columns[fields:])) if columns else []
+    records = _made(Prepared, *columns[:fields], repeat(""))
+    arrivals = list(_made(Arrival, records, *columns[fields:])) if columns else []
     return Batch(arrivals, refused, [Pack(*pack) for pack in packs])
 
 
@@ -262,7 +262,12 @@ def _answered(room: _Room, length: int, more: int) -> int:
 def _entries(columns: _Columns, raws: mmap) -> list[Entry]:
     identifiers, lengths, *others = columns
     cut = [raws[start:end] for start, end in pairwise(accumulate(lengths, initial=0))]
-    return list(map(Entry, identifiers, cut, *others))
+    return list(_made(Entry, identifiers, cut, *others))
+
+
+def _made(kind: type[Any], *columns: Iterable[Any]) -> Iterator[Any]:
+    """Named tuples, past the function of Python that stands before each of their constructors."""
+    return map(tuple.__new__, repeat(kind), zip(*columns, strict=False))
 
 
 def _answer(batch: Batch) -> bytes:

@@ -8,11 +8,12 @@ from typing import Any, Final, NamedTuple
 import orjson
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
-from app.catalogue.arrivals import Arrival
+from app.catalogue.arrivals import Arrival, first_version
 from app.catalogue.packs import Pack, packs
 from app.harvest.discovery import configured
 from app.protocol import mapping as crosswalk
 from app.protocol import rules, vocab
+from app.protocol.canonical import element
 from app.protocol.connector import Connector, Draft, Entry, Fault
 from app.protocol.record import Prepared, prepare
 from app.protocol.rules.engine import Live
@@ -120,9 +121,12 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
             accepted.append((entry, outcome))
     words = tokens_of([record.text for _, record in accepted])
     batch.arrivals = [
-        Arrival(record, source_hash(entry.raw, key), stamp(entry), entry.version, entry.path, tokens)
+        Arrival(
+            record, source_hash(entry.raw, key), stamp(entry), entry.version, entry.path, tokens,
+            element(record.id, first_version(entry.version), record.hash),
+        )
         for (entry, record), tokens in zip(accepted, words, strict=True)
-    ]
+    ]  # fmt: skip
     batch.packs = packs([arrival.source_hash for arrival in batch.arrivals], [entry.raw for entry, _ in accepted])
     return batch
 
