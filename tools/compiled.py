@@ -1,4 +1,4 @@
-"""Compiles the hot modules of the ground floor with mypyc: the same sources, one to three times as fast.
+"""Compiles the modules that every record passes through with mypyc: the same sources, one to three times as fast.
 
     python -m tools.compiled [FOLDER]     beside their sources in FOLDER (default: this checkout)
     python -m tools.compiled --remove     back to plain Python
