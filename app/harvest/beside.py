@@ -194,7 +194,7 @@ class _Parser:
         """The length of the answer in a room, once it is there; 0 when none can come."""
         while True:
             with self._reading:
-                if number in self._told or self.lost:
+                if self.lost or number not in self.asked:
                     return self._told.pop(number, 0)
                 self._read()
 

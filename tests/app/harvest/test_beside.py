@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.catalogue import digests
 from app.db import Database
 from app.harvest.beside import Parsers
 from app.harvest.engine import Engine
-from app.harvest.prepare import Source, prepared
+from app.harvest.prepare import Batch, Source, prepared
 from app.harvest.worker import harvest_now
 from app.protocol.connector import Entry
 from tests.app.test_reconcile import Repository
@@ -108,6 +109,53 @@ def test_what_fails_in_a_parser_fails_here_in_its_own_way(parsers: Parsers) -> N
         prepared(*work)
     with pytest.raises(type(alone.value), match=str(alone.value)):
         parsers(*work)()
+
+
+SOURCE = Source("P-440000-01", "key", "oai-pmh", '{"base_url": "http://127.0.0.1/oai"}', None)
+
+
+def _entry(name: str, size: int = 1) -> Entry:
+    title = f"<dc:title>{name}</dc:title><dc:description>{'字' * size}</dc:description>"
+    spaces = 'xmlns:oai_dc="http://www.openarchives.org/OAI/2.0/oai_dc/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    head = f"<header><identifier>{name}</identifier><datestamp>2026-01-01</datestamp></header>"
+    metadata = f"<metadata><oai_dc:dc {spaces}>{title}</oai_dc:dc></metadata>"
+    return Entry(name, f"<record>{head}{metadata}</record>".encode(), "2026-01-01")
+
+
+def _titles(batch: Batch) -> list[str]:
+    return [arrival.record.id.rpartition("/")[2] for arrival in batch.arrivals]
+
+
+def test_answers_reach_whoever_asked_and_what_nobody_waits_for_gives_its_room_back() -> None:
+    parsers, most = Parsers(1), 8 * 5  # of each thread three of this turn and two of the one before
+
+    def ask(thread: int) -> None:
+        for turn in range(20):
+            names = [f"{thread}-{turn}-{n}" for n in range(30)]
+            parsers(SOURCE, [_entry(f"left-{name}") for name in names], b"")  # nobody waits for this one
+            waits = [parsers(SOURCE, [_entry(name) for name in part], b"") for part in (names[:10], names[10:])]
+            assert [_titles(wait()) for wait in waits] == [names[:10], names[10:]]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+    (only,) = parsers._parsers
+    rooms = only._rooms
+    for _ in range(5):
+        ask(9)
+    assert rooms <= most
+    assert only._rooms == rooms
+    parsers.close()
+
+
+def test_an_answer_can_be_asked_for_twice_and_a_large_room_is_given_back(parsers: Parsers) -> None:
+    large = [_entry(f"large-{n}", 300_000) for n in range(24)]
+    for _ in range(2):
+        wait = parsers(SOURCE, large, b"")
+        assert _titles(wait()) == _titles(wait()) == [entry.identifier for entry in large]
+        del wait
+        _titles(parsers(SOURCE, [_entry("small")], b"")())
+    for parser in parsers._parsers:
+        assert not any(room.large for room in parser._free)
 
 
 def test_closed_parsers_leave_no_process_and_prepare_here(sqlite: Database) -> None:
