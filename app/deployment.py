@@ -8,7 +8,7 @@ from app.access.quotas import Quotas
 from app.admission.policy import level_of
 from app.db import Database
 from app.disk import Disk
-from app.harvest.beside import Parsers
+from app.harvest.beside import AHEAD, Parsers
 from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
 from app.monitor.courier import ANSWER_BYTES, DEADLINE_S, Courier, MailServer
@@ -40,7 +40,7 @@ def engine(settings: Settings, database: Database) -> Engine:
         disk=disk(settings, database),
         hosts=settings.hosts,
     )
-    return replace(made, prepare=Parsers(settings.parsers), ahead=2) if settings.parsers else made
+    return replace(made, prepare=Parsers(settings.parsers), ahead=AHEAD) if settings.parsers else made
 
 
 def disk(settings: Settings, database: Database) -> Disk:

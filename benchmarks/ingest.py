@@ -21,7 +21,7 @@ from sickle import Sickle
 from app import schema
 from app.db import Database
 from app.feeds import service as feeds
-from app.harvest.beside import Parsers
+from app.harvest.beside import AHEAD, Parsers
 from app.harvest.engine import Engine
 from app.harvest.fetch import Fetcher
 from app.harvest.worker import harvest_now
@@ -55,7 +55,7 @@ def hub(url: str, parsers: Parsers | None = None) -> Iterator[tuple[Engine, int]
                 connection, platform="P-440000-01", name="bench", connector="oai-pmh", config={"base_url": url}
             )
         fetcher = Fetcher(allow="127.0.0.0/8")
-        beside = {"prepare": parsers, "ahead": 2} if parsers else {}
+        beside = {"prepare": parsers, "ahead": AHEAD} if parsers else {}
         try:
             yield Engine(database, fetcher, (50, 0.05), **beside), feed
         finally:

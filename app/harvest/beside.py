@@ -31,6 +31,8 @@ from app.protocol.record import Prepared
 log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
 _MESSAGE = Struct(">IQQ")  # the number of a room and the lengths of what lies in it; of an answer the first alone
+AHEAD = 3  # pages that are prepared beforehand: as many as a parser that yields to others may fall behind
+_AFTER = 10  # niceness: a parser is some pages ahead, and the writer and whoever asks the hub wait for nobody like it
 _KEPT = 16 << 20  # bytes: a larger room is given back after use
 # What goes between processes are columns of plain values: to pickle an object of a class, or a tuple for each record,
 # costs more than to make them again.
@@ -234,6 +236,7 @@ def _unpacked(memory: mmap, size: int) -> Batch:
 
 def _serve(asked: socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends its parsers, not the terminal
+    os.nice(_AFTER)
     heap.settled()
     rooms: dict[int, _Room] = {}
     with suppress(OSError):  # whoever asked has gone

@@ -192,6 +192,7 @@ def test_a_full_directory_of_temporary_files_leaves_the_run_open(
             known = service.by_id(connection, feed)
         assert lease is not None
         with monkeypatch.context() as patch:
+            patch.setattr("app.harvest.wire.bodies.SPOOL", 0)  # an answer that is too large to stay in memory
             patch.setattr("app.harvest.wire.bodies.SpooledTemporaryFile", Full)
             with pytest.raises(DiskFull):
                 harvest(engine, lease, known)

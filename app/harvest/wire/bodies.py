@@ -32,7 +32,7 @@ def read(answer: httpx.Response, budget: Budget) -> tuple[BinaryIO, int]:
             size += len(piece)
             _check_size(size, counted.wire, budget.limits)
             pieces.append(piece)
-            if len(pieces) == TOGETHER:
+            if len(pieces) == TOGETHER or size > SPOOL:
                 spool = spool or cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115 - the caller closes it
                 spool.write(b"".join(pieces))
                 pieces.clear()

@@ -15,7 +15,7 @@ import pytest
 from app import schema
 from app.catalogue import digests
 from app.db import Database
-from app.harvest.beside import Parsers
+from app.harvest.beside import AHEAD, Parsers
 from app.harvest.engine import Engine
 from app.harvest.prepare import Batch, Source, prepared
 from app.harvest.worker import harvest_now
@@ -37,7 +37,7 @@ def _harvest(database: Database, url: str, parsers: Parsers | None) -> tuple[dic
     hub = Hub(database)
     feed = hub.feed("oai-pmh", {"base_url": url})
     with hub.engine() as bare:
-        engine = Engine(database, bare.fetcher, bare.brake, prepare=parsers, ahead=2) if parsers else bare
+        engine = Engine(database, bare.fetcher, bare.brake, prepare=parsers, ahead=AHEAD) if parsers else bare
         report = harvest_now(engine, feed, "harvest")
     hub.check()
     with database.read() as connection:
@@ -73,7 +73,7 @@ def test_a_killed_parser_costs_no_record(sqlite: Database) -> None:
         hub = Hub(sqlite)
         feed = hub.feed("oai-pmh", {"base_url": f"{url}/oai"}, platform="P-330000-01")
         with hub.engine() as bare:
-            engine = Engine(sqlite, bare.fetcher, bare.brake, prepare=parsers, ahead=2)
+            engine = Engine(sqlite, bare.fetcher, bare.brake, prepare=parsers, ahead=AHEAD)
             second = harvest_now(engine, feed, "harvest")
     parsers.close()
     assert first["created"] == second["created"] == 1188
