@@ -171,12 +171,12 @@ class _Parser:
 
     def _send(self, room: _Room, *lengths: int) -> None:
         message = _MESSAGE.pack(room.number, *lengths)
+        self.asked.add(room.number)  # first: another thread may read the answer before this one goes on
         if room.shared:
             self._socket.sendall(message)
         else:
             send_fds(self._socket, [message], [room.file])
         room.shared = True
-        self.asked.add(room.number)
 
     def _room(self) -> _Room:
         with self._lock:
