@@ -22,7 +22,7 @@ PLACES_LIMIT: Final = 255
 TOKEN_LIMIT: Final = 500  # characters; no record has a longer one, and PostgreSQL refuses a lexeme above 2,046 bytes
 Alternatives = Sequence[Sequence[Sequence[str]]]
 """Facet terms of which one whole alternative must hold: each is a list of groups, of each of which one term must."""
-_ESCAPED: Final = re.compile(r"[^a-z0-9=._:/\-\x80-\ud7ff\ue000-\U0010ffff]")
+_SIGN: Final = re.compile(r"[^a-z0-9=._:/\-\x80-\ud7ff\ue000-\U0010ffff]")
 _ESCAPE: Final = re.compile(r"\^([0-9a-f]+)\^")
 
 
@@ -57,8 +57,8 @@ def facet_token(term: str) -> str:
     No two terms share a token: FTS5 folds capitals and cuts at most signs, so these become their code in hexadecimal
     between two `^`. A term that is longer than any record's is told by its hash.
     """
-    token = _ESCAPED.sub(lambda found: f"^{ord(found[0]):x}^", term)
-    return token if len(token) <= TOKEN_LIMIT else "^^" + hashlib.sha256(token.encode(errors="replace")).hexdigest()
+    token = _SIGN.sub(lambda found: f"^{ord(found[0]):x}^", term)
+    return token if len(token) <= TOKEN_LIMIT else "^^" + hashlib.sha256(token.encode()).hexdigest()
 
 
 def _term(token: str) -> str:

@@ -32,7 +32,7 @@ log = structlog.get_logger()
 _SPAWN = get_context("spawn")  # not fork: a worker has threads and open connections that must not be copied
 _MESSAGE = Struct(">IQQ")  # the number of a room and the lengths of what lies in it; of an answer the first alone
 AHEAD = 3  # pages that are prepared beforehand: as many as a parser that yields to others may fall behind
-_AFTER = 10  # niceness: a parser is some pages ahead, and the writer and whoever asks the hub wait for nobody like it
+_AFTER = 10  # niceness: whoever works some pages ahead can yield to the writer, and to those who ask the hub
 _KEPT = 16 << 20  # bytes: a larger room is given back after use
 # What goes between processes are columns of plain values: to pickle an object of a class, or a tuple for each record,
 # costs more than to make them again.
@@ -85,10 +85,9 @@ class Parsers:
 class _Room:
     """Memory of two processes that holds a question and then its answer."""
 
-    def __init__(self, number: int, file: int | None = None) -> None:
-        """Raises OSError when no file is to be had."""
+    def __init__(self, number: int, file: int) -> None:
         self.number = number
-        self.file = _file() if file is None else file
+        self.file = file  # closed with the room
         self.shared = False  # whether the other process knows it
         self._memory: mmap | None = None
 
@@ -110,7 +109,7 @@ class _Room:
 
 
 def _file() -> int:
-    """An empty file without a name, of memory where the system has such files."""
+    """An empty file without a name, of memory where the system has such files. Raises OSError when there is none."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("parser")
     with TemporaryFile() as file:
@@ -186,10 +185,10 @@ class _Parser:
                     self.left.append(room)
                     continue
                 self._told.pop(room.number, None)
-                self._free.append(_Room(room.number) if room.large else room)
+                self._free.append(_Room(room.number, _file()) if room.large else room)
             if not self._free:
+                self._free.append(_Room(self._rooms, _file()))
                 self._rooms += 1
-                self._free.append(_Room(self._rooms))
             return self._free.pop()
 
     def told(self, number: int) -> int:
