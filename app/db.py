@@ -21,12 +21,14 @@ from sqlalchemy import (
     MetaData,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from app.protocol.errors import DiskFull, Unavailable
+from app.statements import Fixed
 
 Made = TypeVar("Made")
 metadata = MetaData()
@@ -218,9 +220,11 @@ def _sqlite_engine(url: str, role: _Role) -> Engine:
 
 def now(connection: Connection) -> int:
     """The database's clock, microseconds UTC: the one clock all workers share."""
-    query = _SQLITE_NOW if connection.dialect.name == "sqlite" else _POSTGRES_NOW
-    return int(connection.exec_driver_sql(query).scalar_one())
+    return int(_NOW[connection.dialect.name].scalar(connection))
 
 
 _SQLITE_NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
-_POSTGRES_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_NOW = {
+    "sqlite": Fixed(text(_SQLITE_NOW)),
+    "postgresql": Fixed(text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")),
+}

@@ -1,17 +1,108 @@
 """Statements that mean the same on SQLite and PostgreSQL: many rows in, one bound value for many values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, String, any_, bindparam, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import Executable
 
 
 def plain(row: Any) -> dict[str, Any]:
     """A row as a dictionary with plain texts for keys: a column's own name is a subclass that JSON refuses."""
     return dict(zip(map(str, row._fields), row, strict=True))
+
+
+@contextmanager
+def driver(connection: Connection) -> Iterator[Any]:
+    """The driver's own connection, within this one's transaction; its errors are told as Core tells them."""
+    if not connection.in_transaction():
+        connection.begin()
+    own = connection.connection.driver_connection
+    dialect = connection.dialect
+    try:
+        yield own
+    except dialect.loaded_dbapi.Error as error:
+        lost = dialect.is_disconnect(error, own, None)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
+        ) from error
+
+
+class _Text(NamedTuple):
+    """A statement as a driver takes it: the names of its values in order (None: they go by name), and the values that
+    stand in it."""
+
+    text: str
+    order: Sequence[str] | None
+    fixed: Mapping[str, Any]
+
+    def values(self, given: Mapping[str, Any]) -> Any:
+        values = {**self.fixed, **given}
+        return values if self.order is None else [values[name] for name in self.order]
+
+
+class Fixed:
+    """A statement that is made once and asked again and again: its text and values go to the driver as they are.
+
+    Core looks anew at a statement each time, and at each row of its answer, which takes longer than what the some thirty
+    small statements of a page do (docs/performance.md). Its values are integers, texts and bytes, its answers plain
+    tuples. Whoever acts for somebody asks through Core, where tables of tenants are watched (`app/access/principal.py`).
+    """
+
+    def __init__(self, statement: Executable, columns: Sequence[str] | None = None) -> None:
+        """`columns`: those that an INSERT gives values for."""
+        self._statement: Any = statement
+        self._columns = columns
+        self._texts: dict[str, _Text] = {}
+
+    def all(self, connection: Connection, **values: Any) -> Sequence[Any]:
+        """The rows of its answer."""
+        return self._asked(connection, values)[0]
+
+    def scalar(self, connection: Connection, **values: Any) -> Any:
+        """The first value of the first row, None where there is none."""
+        rows = self.all(connection, **values)
+        return rows[0][0] if rows else None
+
+    def run(self, connection: Connection, **values: Any) -> int:
+        """For what answers no rows; how many an UPDATE or DELETE has found."""
+        return self._asked(connection, values)[1]
+
+    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Once for each row, by the driver's executemany."""
+        if _watched(connection):
+            connection.execute(self._statement, rows)
+            return
+        text = self._text(connection)
+        with driver(connection) as own:
+            own.cursor().executemany(text.text, [text.values(row) for row in rows])
+
+    def _asked(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Sequence[Any], int]:
+        if _watched(connection):
+            result: Any = connection.execute(self._statement, values)
+            return result.all() if result.returns_rows else (), result.rowcount
+        text = self._text(connection)
+        with driver(connection) as own:
+            cursor = own.execute(text.text, text.values(values))
+            return cursor.fetchall() if cursor.description else (), cursor.rowcount
+
+    def _text(self, connection: Connection) -> _Text:
+        name = connection.dialect.name
+        if name not in self._texts:
+            compiled = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+            self._texts[name] = _Text(compiled.string, compiled.positiontup, compiled.params)
+        return self._texts[name]
+
+
+def _watched(connection: Connection) -> bool:
+    return "principal" in connection.get_execution_options()
 
 
 def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:
@@ -23,20 +114,23 @@ def upsert(connection: Connection, table: Any, keys: Sequence[str], columns: Seq
     )
 
 
-def accumulate(connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str]) -> Any:
-    """`INSERT ... ON CONFLICT (keys) DO UPDATE` that adds to the columns, for executemany with a list of rows.
+def accumulate(
+    connection: Connection, table: Any, keys: Sequence[str], columns: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Inserts rows, or adds the columns to those of the rows that exist.
 
     In the order of the keys: PostgreSQL locks rows as it meets them, and two writers must not wait for each other.
     """
-    return _accumulate(connection.dialect.name, table, tuple(keys), tuple(columns))
+    if rows:
+        _accumulate(connection.dialect.name, table, tuple(keys), tuple(columns)).each(connection, rows)
 
 
 @lru_cache(maxsize=64)
-def _accumulate(dialect: str, table: Any, keys: tuple[str, ...], columns: tuple[str, ...]) -> Any:
+def _accumulate(dialect: str, table: Any, keys: tuple[str, ...], columns: tuple[str, ...]) -> Fixed:
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(table)
     added = {name: table.c[name] + statement.excluded[name] for name in columns}
-    return statement.on_conflict_do_update(index_elements=keys, set_=added)
+    return Fixed(statement.on_conflict_do_update(index_elements=keys, set_=added), (*keys, *columns))
 
 
 def insert_missing(connection: Connection, table: Any) -> Any:
@@ -66,12 +160,11 @@ def load(
         return
     names = ", ".join(columns)
     tail = _conflict(columns, keys) if keys else ""
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks}){tail}", rows)
-        return
-    driver: Any = connection.connection
-    with driver.cursor() as cursor:
+    with driver(connection) as own, closing(own.cursor()) as cursor:
+        if connection.dialect.name == "sqlite":
+            marks = ", ".join("?" * len(columns))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks}){tail}", rows)
+            return
         cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS load_{table} (LIKE {table}) ON COMMIT DELETE ROWS")
         cursor.execute(f"DELETE FROM load_{table}")
         with cursor.copy(f"COPY load_{table} ({names}) FROM STDIN") as copy:

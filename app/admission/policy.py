@@ -19,7 +19,7 @@ from app.protocol import vocab
 from app.protocol.canonical import canonical
 from app.protocol.errors import BadRequest, Forbidden, NotFound
 from app.protocol.record import Prepared, Record
-from app.statements import upsert
+from app.statements import Fixed, upsert
 
 LEVELS: Final = ("school", "district", "city", "province", "nation")
 _OF_CODE: Final = {"N": "nation", "P": "province", "C": "city", "D": "district", "S": "school", "E": "school"}
@@ -99,8 +99,8 @@ class Policies:
 
 
 DEFAULT: Final = Policy()
-_ALL: Final = select(table).order_by(table.c.platform, table.c.kind)
-_UNBOUND: Final = unbound(_ALL)  # asked with every page
+_ALL: Final = select(*(table.c[name] for name in Policy._fields)).order_by(table.c.platform, table.c.kind)
+_UNBOUND: Final = Fixed(unbound(_ALL))  # asked with every page
 
 
 def _strictness(policy: Policy) -> tuple[int, int, int, int, int]:
@@ -121,7 +121,7 @@ def seen_at(visibility: str, level: str) -> bool:
 
 def policies(connection: Connection) -> list[Policy]:
     """All policies by platform and kind, whoever asks: the gate's view."""
-    return [_policy(row) for row in connection.execute(_UNBOUND)]
+    return [_policy(row) for row in _UNBOUND.all(connection)]
 
 
 def shown(connection: Connection) -> list[Policy]:
@@ -132,10 +132,9 @@ def shown(connection: Connection) -> list[Policy]:
 
 
 def _policy(row: Any) -> Policy:
-    return Policy(
-        row.platform, row.kind, row.mode, row.percent, row.people, tuple(row.hold.split()), tuple(row.fields.split()),
-        row.visibility, tuple(row.audits.split()), row.salt,
-    )  # fmt: skip
+    platform, kind, mode, percent, people, hold, fields, visibility, audits, salt = row
+    listed = tuple(hold.split()), tuple(fields.split()), visibility, tuple(audits.split())
+    return Policy(platform, kind, mode, percent, people, *listed, salt)
 
 
 def choose(connection: Connection, wanted: Policy) -> None:

@@ -23,11 +23,13 @@ from app.feeds import service as feeds
 from app.platforms import notices
 from app.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.settings import Settings
-from app.statements import plain, upsert
+from app.statements import Fixed, plain, upsert
 
 STEPS: Final = (1, 10, 100)
 DRAWS: Final = 10_000
-_OF_FEED: Final = narrowed(select(table).where(table.c.feed_id == bindparam("of")))  # asked with every page
+_OF_FEED: Final = Fixed(
+    narrowed(select(table.c.state, table.c.percent, table.c.salt).where(table.c.feed_id == bindparam("of")))
+)  # asked with every page
 ON, STOPPED, OVER = "on", "stopped", "over"
 REFUSED, VERDICTS, SHAPE, OPERATOR, MEMBER = "refused", "verdicts", "shape", "operator", "member"
 """Why a ramp is stopped: too many refused by rules, by reviewers, another shape; or by hand, by whose."""
@@ -72,18 +74,20 @@ class NoGoodRun(Conflict):
 
 def step(connection: Connection, feed_id: int) -> Step | None:
     """What a feed's new records may do now; None where all of them enter. One row by the primary key."""
-    row = connection.execute(_OF_FEED, {"of": feed_id}).first()
-    return None if row is None or row.state == OVER else Step(_bound(row), row.salt)
+    for state, percent, salt in _OF_FEED.all(connection, of=feed_id):
+        return None if state == OVER else Step(_bound(state, percent), salt)
+    return None
 
 
 def bound(connection: Connection, feed_id: int) -> int:
     """Below which draw the candidates of a feed are let in: 0 while it is stopped, DRAWS where nothing holds them."""
-    row = connection.execute(_OF_FEED, {"of": feed_id}).first()
-    return DRAWS if row is None else _bound(row)
+    for state, percent, _ in _OF_FEED.all(connection, of=feed_id):
+        return _bound(state, percent)
+    return DRAWS
 
 
-def _bound(row: Any) -> int:
-    return 0 if row.state == STOPPED else row.percent * DRAWS // 100
+def _bound(state: str, percent: int) -> int:
+    return 0 if state == STOPPED else percent * DRAWS // 100
 
 
 def begin(connection: Connection, feed_id: int, why: str, terms: Terms) -> None:

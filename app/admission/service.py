@@ -20,9 +20,9 @@ from app.catalogue.packs import Pack
 from app.catalogue.tables import sighting
 from app.db import now
 from app.protocol.words import platform_of
-from app.statements import among, load
+from app.statements import Fixed, among, load
 
-_FIRST = select(candidate.c.id).limit(1)
+_FIRST = Fixed(select(candidate.c.id).limit(1))
 COLUMNS = tuple(column.name for column in candidate.c)
 
 
@@ -109,7 +109,7 @@ def _kept(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
 
 def any_kept(connection: Connection) -> bool:
     """Whether anything is kept back at all; one row by the primary key."""
-    return connection.execute(_FIRST).first() is not None
+    return _FIRST.scalar(connection) is not None
 
 
 def heads(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ def change(connection: Connection, moved: Mapping[str, int]) -> None:
     for terms, by in moved.items():
         for cell in _cells(terms):
             cells[cell] += by
-    if rows := [{**dict(zip(KNOWN, cell, strict=True)), "n": by} for cell, by in sorted(cells.items()) if by]:
-        connection.execute(accumulate(connection, coverage, KNOWN, ("n",)), rows)
+    rows = [{**dict(zip(KNOWN, cell, strict=True)), "n": by} for cell, by in sorted(cells.items()) if by]
+    accumulate(connection, coverage, KNOWN, ("n",), rows)
 
 
 def _cells(terms: str) -> Iterator[Cell]:

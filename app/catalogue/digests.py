@@ -7,13 +7,13 @@ there are elements: until then they wait in `digest_pending`, written by the sam
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from app.catalogue.tables import digest_bucket, digest_pending
 from app.protocol.canonical import MODULUS, root
-from app.statements import among_bound, load, many
+from app.statements import Fixed, among_bound, load, many
 
 ELEMENT: Final = 32  # bytes
 # Bytes of a prefix: 65,536 buckets of the whole catalogue, 256 of a feed.
@@ -42,7 +42,7 @@ def change(connection: Connection, seq: int, moved: Moved) -> None:
     _put(connection, [_merged(scope, "", stored.get(scope), roots[scope]) for scope in sorted(roots)])
     rows = [(seq, feed_id, sign, b"".join(elements)) for (feed_id, sign), elements in pending.items()]
     load(connection, "digest_pending", ("seq", "feed_id", "sign", "elements"), rows)
-    if connection.execute(_HOW_MANY).scalar_one() >= PENDING:
+    if _HOW_MANY.scalar(connection) >= PENDING:
         settle(connection)
 
 
@@ -52,13 +52,13 @@ def settle(connection: Connection) -> None:
         changes = [(prefix.hex(), sums[prefix]) for prefix in sorted(sums)]
         stored = _buckets(connection, scope, [prefix for prefix, _ in changes])
         _put(connection, [_merged(scope, prefix, stored.get(prefix), by) for prefix, by in changes])
-    connection.execute(delete(digest_pending))
+    _NONE_PENDING.run(connection)
 
 
 def _pending(connection: Connection) -> dict[str, dict[bytes, Sum]]:
     """What the buckets lack, by scope and prefix."""
     feeds: dict[int, dict[bytes, Sum]] = {}
-    for feed_id, sign, elements in connection.execute(_PENDING):
+    for feed_id, sign, elements in _PENDING.all(connection):
         sums = feeds.setdefault(feed_id, {})
         for at in range(0, len(elements), ELEMENT):
             element = elements[at : at + ELEMENT]
@@ -96,13 +96,12 @@ def _put(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def _roots(connection: Connection, scopes: Sequence[str]) -> Stored:
-    rows = connection.execute(_some_roots(connection.dialect.name), {"many": many(connection, scopes)})
+    rows = _some_roots(connection.dialect.name).all(connection, many=many(connection, scopes))
     return {scope: (n, total) for scope, n, total in rows}
 
 
 def _buckets(connection: Connection, scope: str, prefixes: Sequence[str]) -> Stored:
-    values = {"named": scope, "many": many(connection, prefixes)}
-    rows = connection.execute(_some_buckets(connection.dialect.name), values)
+    rows = _some_buckets(connection.dialect.name).all(connection, named=scope, many=many(connection, prefixes))
     return {prefix: (n, total) for prefix, n, total in rows}
 
 
@@ -110,19 +109,20 @@ _TABLE = digest_bucket.c
 
 
 @lru_cache(maxsize=2)
-def _some_roots(dialect: str) -> Select[Any]:
+def _some_roots(dialect: str) -> Fixed:
     query = select(_TABLE.scope, _TABLE.n, _TABLE.sum)
-    return query.where(_TABLE.prefix == "", among_bound(dialect, _TABLE.scope))
+    return Fixed(query.where(_TABLE.prefix == "", among_bound(dialect, _TABLE.scope)))
 
 
 @lru_cache(maxsize=2)
-def _some_buckets(dialect: str) -> Select[Any]:
+def _some_buckets(dialect: str) -> Fixed:
     query = select(_TABLE.prefix, _TABLE.n, _TABLE.sum)
-    return query.where(_TABLE.scope == bindparam("named"), among_bound(dialect, _TABLE.prefix))
+    return Fixed(query.where(_TABLE.scope == bindparam("named"), among_bound(dialect, _TABLE.prefix)))
 
 
-_HOW_MANY: Final = select(func.count()).select_from(digest_pending)
-_PENDING: Final = select(digest_pending.c.feed_id, digest_pending.c.sign, digest_pending.c.elements)
+_HOW_MANY: Final = Fixed(select(func.count()).select_from(digest_pending))
+_PENDING: Final = Fixed(select(digest_pending.c.feed_id, digest_pending.c.sign, digest_pending.c.elements))
+_NONE_PENDING: Final = Fixed(delete(digest_pending))
 
 
 def buckets(connection: Connection, scope: str) -> dict[str, Sum]:
@@ -130,28 +130,28 @@ def buckets(connection: Connection, scope: str) -> dict[str, Sum]:
 
     Of what is stored and what waits, so that it is true at any moment.
     """
-    rows = connection.execute(_ALL_BUCKETS, {"named": scope})
+    rows = _ALL_BUCKETS.all(connection, named=scope)
     found: dict[bytes, Sum] = {bytes.fromhex(prefix): (n, _number(total)) for prefix, n, total in rows}
     for prefix, change in _pending(connection).get(scope, {}).items():
         _add(found, prefix, *change)
     return {prefix.hex(): (n, total % MODULUS) for prefix, (n, total) in found.items() if n}
 
 
-_ALL_BUCKETS: Final = select(_TABLE.prefix, _TABLE.n, _TABLE.sum).where(
-    _TABLE.scope == bindparam("named"), _TABLE.prefix != ""
+_ALL_BUCKETS: Final = Fixed(
+    select(_TABLE.prefix, _TABLE.n, _TABLE.sum).where(_TABLE.scope == bindparam("named"), _TABLE.prefix != "")
 )
 
 
 def state(connection: Connection, scope: str) -> tuple[int, str]:
     """(count, root) of a scope's live records; one row by primary key."""
-    row = connection.execute(_ROOT, {"named": scope}).first()
-    return (row.n, root(int.from_bytes(row.sum, "big"), row.n)) if row else (0, root(0, 0))
+    for n, total in _ROOT.all(connection, named=scope):
+        return n, root(_number(total), n)
+    return 0, root(0, 0)
 
 
 def count(connection: Connection, scope: str) -> int:
     """How many live records a scope has; one row by primary key."""
-    row = connection.execute(_ROOT, {"named": scope}).first()
-    return int(row.n) if row else 0
+    return int(_ROOT.scalar(connection, named=scope) or 0)
 
 
-_ROOT: Final = select(_TABLE.n, _TABLE.sum).where(_TABLE.scope == bindparam("named"), _TABLE.prefix == "")
+_ROOT: Final = Fixed(select(_TABLE.n, _TABLE.sum).where(_TABLE.scope == bindparam("named"), _TABLE.prefix == ""))

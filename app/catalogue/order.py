@@ -16,7 +16,7 @@ from app.catalogue import coverage, digests, search
 from app.catalogue.tables import departure, history, moment, position, record, tally
 from app.db import now
 from app.protocol.canonical import element
-from app.statements import accumulate, among, load, upsert
+from app.statements import Fixed, accumulate, among, load, upsert
 
 
 class Change(NamedTuple):
@@ -36,7 +36,7 @@ COLUMNS = tuple(column.name for column in record.c)
 _values = itemgetter(*COLUMNS)
 
 
-_FORWARD = (
+_FORWARD = Fixed(
     update(position)
     .where(position.c.name == bindparam("sought"))
     .values(value=position.c.value + bindparam("by"))
@@ -44,17 +44,18 @@ _FORWARD = (
 )
 # One row each and nothing returned: for anything else SQLite opens a savepoint, at which FTS5 writes out what it has
 # gathered of this page; the commit does that beside the next page.
-_SEQ = update(position).where(position.c.name == "seq").values(value=position.c.value + bindparam("by"))
-_AT = (
+_SEQ = Fixed(update(position).where(position.c.name == "seq").values(value=position.c.value + bindparam("by")))
+_AT = Fixed(
     update(position)
     .where(position.c.name == "at")
     .values(
         value=case((position.c.value > bindparam("now", type_=BigInteger), position.c.value), else_=bindparam("now"))
     )
 )
-_PLACED = select(position.c.name, position.c.value)
-_MOMENT = moment.insert()
-_LINE_UP = select(position.c.value).where(position.c.name == "seq").with_for_update()
+_PLACED = Fixed(select(position.c.name, position.c.value))
+_MOMENT = Fixed(moment.insert(), ("seq", "at"))
+_LINE_UP = Fixed(select(position.c.value).where(position.c.name == "seq").with_for_update())
+_NEXT_ROWS = Fixed(text("SELECT nextval('record_pk') FROM generate_series(1, :k)"))
 
 
 def write(connection: Connection, changes: list[Change]) -> None:
@@ -107,26 +108,25 @@ def _number(connection: Connection, rows: list[dict[str, Any]]) -> None:
         last = _advance(connection, "pk", len(rows))
         numbers: Iterable[int] = range(last - len(rows) + 1, last + 1)
     else:
-        query = text("SELECT nextval('record_pk') FROM generate_series(1, :k)")
-        numbers = connection.execute(query, {"k": len(rows)}).scalars().all()
+        numbers = [number for (number,) in _NEXT_ROWS.all(connection, k=len(rows))]
     for row, number in zip(rows, numbers, strict=True):
         row["pk"] = number
 
 
 def _advance(connection: Connection, name: str, by: int) -> int:
-    return int(connection.execute(_FORWARD, {"sought": name, "by": by}).scalar_one())
+    return int(_FORWARD.scalar(connection, sought=name, by=by))
 
 
 def _place(connection: Connection, changes: list[Change]) -> None:
     """Gives dense positions and one time that never goes back; from here on other writers wait (PostgreSQL)."""
     if connection.dialect.name == "postgresql":
         # All line up at one row first: of two rows in one UPDATE each writer may lock the other one first.
-        connection.execute(_LINE_UP)
-    connection.execute(_SEQ, {"by": len(changes)})
-    connection.execute(_AT, {"now": now(connection)})
-    found: dict[str, int] = {name: value for name, value in connection.execute(_PLACED)}
+        _LINE_UP.all(connection)
+    _SEQ.run(connection, by=len(changes))
+    _AT.run(connection, now=now(connection))
+    found: dict[str, int] = dict(_PLACED.all(connection))
     last, at = found["seq"], found["at"]
-    connection.execute(_MOMENT, {"seq": last, "at": at})
+    _MOMENT.run(connection, seq=last, at=at)
     for seq, change in enumerate(changes, last - len(changes) + 1):
         change.row["seq"], change.row["modified_at"] = seq, at
 
@@ -166,8 +166,8 @@ def _tally(connection: Connection, changes: list[Change]) -> None:
         for term in _counted(*kind):
             counted[term] += by
     coverage.change(connection, moved)
-    if rows := [{"term": term, "n": by} for term, by in sorted(counted.items()) if by]:
-        connection.execute(accumulate(connection, tally, ("term",), ("n",)), rows)
+    rows = [{"term": term, "n": by} for term, by in sorted(counted.items()) if by]
+    accumulate(connection, tally, ("term",), ("n",), rows)
 
 
 _kind = itemgetter("terms", "platform", "feed_id")

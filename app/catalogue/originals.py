@@ -18,7 +18,7 @@ from app.catalogue.packs import Pack
 from app.catalogue.queries import position_before
 from app.catalogue.tables import about, original, original_context, original_pack, record
 from app.db import now
-from app.statements import among, insert_missing, load, upsert
+from app.statements import Fixed, among, insert_missing, load, upsert
 
 BATCH = 500
 DAYS = 30
@@ -94,13 +94,13 @@ def _store(connection: Connection, context_mark: bytes, made: Sequence[tuple[lis
 def _numbers(connection: Connection, how_many: int) -> Iterable[int]:
     """Numbers for new packs: those after the highest on SQLite (one writer), a sequence on PostgreSQL (no lock held)."""
     if connection.dialect.name == "sqlite":
-        last = connection.execute(_LAST_PACK).scalar() or 0
+        last = _LAST_PACK.scalar(connection) or 0
         return range(last + 1, last + 1 + how_many)
-    return connection.execute(_NEXT_PACKS, {"k": how_many}).scalars().all()
+    return [number for (number,) in _NEXT_PACKS.all(connection, k=how_many)]
 
 
-_LAST_PACK: Final = select(func.max(original_pack.c.id))
-_NEXT_PACKS: Final = text("SELECT nextval('original_pack_id') FROM generate_series(1, :k)")
+_LAST_PACK: Final = Fixed(select(func.max(original_pack.c.id)))
+_NEXT_PACKS: Final = Fixed(text("SELECT nextval('original_pack_id') FROM generate_series(1, :k)"))
 
 
 def mark(connection: Connection, context: bytes) -> bytes:
@@ -108,8 +108,12 @@ def mark(connection: Connection, context: bytes) -> bytes:
     if not context:
         return b""
     made = blake2b(context, digest_size=16).digest()
-    connection.execute(insert_missing(connection, original_context), [{"mark": made, "context": context}])
+    if not _CONTEXTS.scalar(connection, of=made):
+        connection.execute(insert_missing(connection, original_context), {"mark": made, "context": context})
     return made
+
+
+_CONTEXTS: Final = Fixed(select(func.count()).where(original_context.c.mark == bindparam("of")))
 
 
 def context(connection: Connection, mark: bytes) -> bytes:

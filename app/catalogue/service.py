@@ -6,7 +6,7 @@ Called inside the writer's transaction.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select, update
 
@@ -18,22 +18,35 @@ from app.protocol.canonical import canonical
 from app.protocol.record import rebuilt
 from app.protocol.text import index_tokens
 from app.protocol.words import platform_of
-from app.statements import among, among_bound, many, upsert
+from app.statements import Fixed, among, among_bound, many, upsert
 
 WITHDRAWN = "withdrawn"  # the flag of a row that is no tombstone: the record lives on where it comes from
 
-_KNOWN = (
-    record.c.pk, record.c.id, record.c.seq, record.c.feed_id, record.c.run_id, record.c.version, record.c.hash,
-    record.c.source_hash, record.c.stamp, record.c.live, record.c.subject, record.c.terms, record.c.platform,
-)  # fmt: skip
+
+class Known(NamedTuple):
+    """A stored record, live or gone, without its document."""
+
+    pk: int
+    id: str
+    seq: int
+    feed_id: int
+    run_id: int
+    version: int
+    hash: str
+    source_hash: bytes
+    stamp: str | None
+    live: int
+    subject: str
+    terms: str
+    platform: str
 
 
-def known(connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
+def known(connection: Connection, ids: Sequence[str]) -> dict[str, Known]:
     """Stored rows by id (without documents), by the unique index."""
     if not ids:
         return {}
-    found = connection.execute(_known_by(connection.dialect.name), {"many": many(connection, ids)})
-    return {row.id: row for row in found.all()}
+    found = _known_by(connection.dialect.name).all(connection, many=many(connection, ids))
+    return {row[1]: Known(*row) for row in found}
 
 
 def marks(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
@@ -41,30 +54,29 @@ def marks(connection: Connection, ids: Sequence[str]) -> dict[str, bytes]:
     again needs no more than this."""
     if not ids:
         return {}
-    found = connection.execute(_marks_by(connection.dialect.name), {"many": many(connection, ids)})
-    return {id: mark for id, mark in found.all()}
+    return dict(_marks_by(connection.dialect.name).all(connection, many=many(connection, ids)))
 
 
 @lru_cache(maxsize=2)
-def _marks_by(dialect: str) -> Select[Any]:
-    return select(record.c.id, record.c.source_hash).where(among_bound(dialect, record.c.id), record.c.live == 1)
+def _marks_by(dialect: str) -> Fixed:
+    return Fixed(select(record.c.id, record.c.source_hash).where(among_bound(dialect, record.c.id), record.c.live == 1))
 
 
 @lru_cache(maxsize=2)
-def _known_by(dialect: str) -> Select[Any]:
-    return select(*_KNOWN).where(among_bound(dialect, record.c.id))
+def _known_by(dialect: str) -> Fixed:
+    return Fixed(select(*(record.c[name] for name in Known._fields)).where(among_bound(dialect, record.c.id)))
 
 
 def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
     """Stores what is new or different. The same input a second time writes nothing and takes no position."""
     latest, twice = newest(arrivals)
     outcome = Outcome(duplicate=len(twice), repeated=twice)
-    stored: dict[str, Any] = known(connection, list(latest))
+    stored = known(connection, list(latest))
     changes: list[Change] = []
     touched: list[dict[str, Any]] = []
     verdicts: list[str] = []
     for id, arrival in latest.items():
-        old: Any = stored.get(id)
+        old = stored.get(id)
         verdict = judge(arrival, old, origin)
         if verdict in ("created", "changed"):
             words = index_tokens(arrival.record.text) if arrival.tokens is None else arrival.tokens
@@ -74,7 +86,12 @@ def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -
             continue
         elif verdict == "duplicate":
             outcome.repeated.append(id)
-        elif verdict == "unchanged" and old.source_hash != arrival.source_hash and old.hash == arrival.record.hash:
+        elif (
+            old
+            and verdict == "unchanged"
+            and old.source_hash != arrival.source_hash
+            and old.hash == arrival.record.hash
+        ):
             touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
         verdicts.append(verdict)
     for verdict, number in Counter(verdicts).items():
@@ -152,8 +169,8 @@ def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
     blank = blank.values(document=bindparam("nothing"), flags=WITHDRAWN, terms="")
     connection.execute(blank, [{"key": c.old.pk, "nothing": _nothing(c.old.id)} for c in changes])
     connection.execute(delete(history).where(among(connection, history.c.pk, [c.old.pk for c in changes])))
-    row = {"name": "withdrawn", "value": str(max(c.row["seq"] for c in changes))}
-    connection.execute(upsert(connection, about, ("name",), ("value",)), [row])
+    until = {"name": "withdrawn", "value": str(max(c.row["seq"] for c in changes))}
+    connection.execute(upsert(connection, about, ("name",), ("value",)), [until])
     return [c.old.id for c in changes]
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Update,
     and_,
     bindparam,
     case,
@@ -31,7 +30,7 @@ from app.feeds.turns import Queue
 from app.platforms.tables import platform
 from app.protocol.errors import LeaseLost
 from app.protocol.words import Job
-from app.statements import insert_missing
+from app.statements import Fixed, insert_missing
 
 HOST_LIMIT = 2  # feeds of one host harvested at the same time
 FAILURES, REST_S = 4, 60  # requests without an answer, and for how long their host is left alone then
@@ -102,21 +101,18 @@ def hold(connection: Connection, lease: Lease, **values: Any) -> None:
     """Extends the lease and writes to the feed row. Raises LeaseLost when the fence moved on or the platform is stopped."""
     fields = {"lease_until": now(connection) + lease.seconds * 1_000_000, **values}
     mine = {"mine": lease.feed_id, "under": lease.under, "now_fence": lease.fence, "holder": lease.owner}
-    if (
-        connection.execute(_held(tuple(fields)), mine | {f"new_{name}": to for name, to in fields.items()}).rowcount
-        != 1
-    ):
+    if _held(tuple(fields)).run(connection, **mine, **{f"new_{name}": to for name, to in fields.items()}) != 1:
         raise LeaseLost(f"feed {lease.feed_id} was taken over by another worker, or its platform may not be harvested")
 
 
 @lru_cache(maxsize=64)
-def _held(names: tuple[str, ...]) -> Update:
+def _held(names: tuple[str, ...]) -> Fixed:
     # The owner too: a heartbeat that comes after the release must not take the feed again for nobody.
     mine = update(feed).where(
         feed.c.id == bindparam("mine"), feed.c.fence == bindparam("now_fence"), feed.c.lease_owner == bindparam("holder"),
         _stands(bindparam("under")),
     )  # fmt: skip
-    return mine.values({name: bindparam(f"new_{name}") for name in names})
+    return Fixed(mine.values({name: bindparam(f"new_{name}") for name in names}))
 
 
 def _stands(state: Any) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from app.db import now
 from app.feeds.brakes import Limit
 from app.harvest.tables import REMOVALS, held, removal, run
 from app.protocol.words import ID_LIMIT
-from app.statements import among, insert_missing, upsert
+from app.statements import Fixed, among, insert_missing, upsert
 
 LEFT = "left"  # the record has left the scope that is read, and lives on at its origin
 
@@ -39,12 +39,12 @@ def gather(connection: Connection, feed_id: int, run_id: int, ids: Sequence[str]
     return len(rows)
 
 
-_GATHERED = select(removal.c.id).where(removal.c.feed_id == bindparam("feed")).limit(1)
+_GATHERED = Fixed(select(removal.c.id).where(removal.c.feed_id == bindparam("feed")).limit(1))
 
 
 def returned(connection: Connection, feed_id: int, ids: Sequence[str]) -> None:
     """Forgets gathered removals of records that the source has sent again."""
-    if ids and connection.execute(_GATHERED, {"feed": feed_id}).first():
+    if ids and _GATHERED.scalar(connection, feed=feed_id) is not None:
         for start in range(0, len(ids), 500):
             chunk = ids[start : start + 500]
             connection.execute(delete(removal).where(removal.c.feed_id == feed_id, removal.c.id.in_(chunk)))

@@ -65,8 +65,8 @@ def _measure_changes(connection: Connection, row: Any, look: Any) -> None:
         totals.update({f"lag/{bucket}": change.weight, "lag_sum": change.lag_s * change.weight})
     totals[f"late/{guilty.removeprefix('late_')}"] += day["late"]
     key = {"feed_id": row.feed_id, "day": day_of(row.ended_at)}
-    written = accumulate(connection, freshness_day, ("feed_id", "day"), FRESHNESS)
-    connection.execute(written, [{**key, **{name: day[name] for name in FRESHNESS}}])
+    counted = {**key, **{name: day[name] for name in FRESHNESS}}
+    accumulate(connection, freshness_day, ("feed_id", "day"), FRESHNESS, [counted])
     add(connection, totals)
 
 

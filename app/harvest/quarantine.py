@@ -16,6 +16,7 @@ from app.harvest.tables import rejection
 from app.protocol.connector import Entry, Fault
 from app.protocol.vocab import province_of
 from app.protocol.words import Job
+from app.statements import Fixed
 
 
 def store(
@@ -45,12 +46,14 @@ def store(
     connection.execute(rejection.insert(), rows)
 
 
-_OPEN = select(rejection.c.id).where(rejection.c.feed_id == bindparam("feed"), rejection.c.state == "open").limit(1)
+_OPEN = Fixed(
+    select(rejection.c.id).where(rejection.c.feed_id == bindparam("feed"), rejection.c.state == "open").limit(1)
+)
 
 
 def any_open(connection: Connection, feed_id: int) -> bool:
     """Whether anything of a feed is in quarantine; one row by the index."""
-    return connection.execute(_OPEN, {"feed": feed_id}).first() is not None
+    return _OPEN.scalar(connection, feed=feed_id) is not None
 
 
 def cleared(connection: Connection, feed_id: int, identifiers: Sequence[str]) -> None:

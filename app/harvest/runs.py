@@ -13,7 +13,7 @@ from app.harvest import totals
 from app.harvest.tables import ANSWERS, COUNTS, TRAFFIC, held, rejection, run, run_day
 from app.protocol.errors import HutongError, NotFound
 from app.protocol.words import RunStatus
-from app.statements import insert_missing, plain
+from app.statements import Fixed, insert_missing, plain
 
 
 class Asked(NamedTuple):
@@ -47,11 +47,11 @@ def count(connection: Connection, run_id: int, expected: int | None = None, **by
     """
     by["seen"] = sum(by.get(name, 0) for name in COUNTS)
     figures = {f"by_{name}": by.get(name, 0) for name in _FIGURES}
-    connection.execute(_COUNT, {"mine": run_id, "expected": expected, **figures})
+    _COUNT.run(connection, mine=run_id, expected=expected, **figures)
 
 
 _FIGURES = ("seen", *COUNTS, "pages", "requests", "bytes", *TRAFFIC)
-_COUNT = (
+_COUNT = Fixed(
     update(run)
     .where(run.c.id == bindparam("mine"))
     .values({name: run.c[name] + bindparam(f"by_{name}", type_=BigInteger) for name in _FIGURES})

@@ -20,6 +20,7 @@ from app.harvest.prepare import Batch
 from app.protocol.connector import Entry, Fault
 from app.protocol.errors import PeerViolation, QuotaFull
 from app.protocol.vocab import province_of
+from app.statements import Fixed
 
 EVIDENCE = 20  # refused entries kept of a page that was not stored
 JUDGED = 20  # records
@@ -125,13 +126,12 @@ def _origin(connection: Connection, run: Run, step: Step, again: frozenset[str])
 
 def bounded(connection: Connection, platform: str, quota: int) -> None:
     """Raises QuotaFull when the platform now has more live records than it may; what was written is not stored then."""
-    own = connection.execute(_FEEDS, {"of": platform}).scalars().all()
-    live = sum(digests.count(connection, f"feed:{number}") for number in own)
+    live = sum(digests.count(connection, f"feed:{number}") for (number,) in _FEEDS.all(connection, of=platform))
     if live > quota:
         raise QuotaFull(f"platform {platform} may have {quota} records in the hub (HUTONG_QUOTA_RECORDS)")
 
 
-_FEEDS = select(feed.c.id).where(feed.c.platform == bindparam("of"))
+_FEEDS = Fixed(select(feed.c.id).where(feed.c.platform == bindparam("of")))
 
 
 def _refused(connection: Connection, step: Step, batch: Batch, outcome: Outcome) -> Refused:

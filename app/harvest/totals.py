@@ -27,5 +27,4 @@ def ended(connection: Connection, job: str, status: str, error_kind: str | None)
 def add(connection: Connection, totals: Counter[str]) -> None:
     """Adds to the counters, in the order of their names so that two writers never wait for each other in turn."""
     rows = [{"name": name[:255], "n": n} for name, n in sorted(totals.items()) if n]
-    if rows:
-        connection.execute(accumulate(connection, metric_total, ("name",), ("n",)), rows)
+    accumulate(connection, metric_total, ("name",), ("n",), rows)
