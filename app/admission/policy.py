@@ -5,7 +5,7 @@ of theirs. Without any policy every record that passes the rules is admitted.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from app.protocol import vocab
 from app.protocol.canonical import canonical
 from app.protocol.errors import BadRequest, Forbidden, NotFound
 from app.protocol.record import Prepared, Record
+from app.protocol.words import platform_of
 from app.statements import Fixed, upsert
 
 LEVELS: Final = ("school", "district", "city", "province", "nation")
@@ -84,9 +85,10 @@ class Policies:
         self.level = level
         self._by_key = {(row.platform, row.kind): row for row in rows}
 
-    def open(self, platforms: set[str]) -> bool:
-        """Whether whatever comes from these platforms is admitted."""
-        return all(p.open(self.level) for p in self._by_key.values() if p.platform == "*" or p.platform in platforms)
+    def open(self, ids: Iterable[str]) -> bool:
+        """Whether whatever comes from the platforms of these records is admitted."""
+        closed = {policy.platform for policy in self._by_key.values() if not policy.open(self.level)}
+        return not closed or ("*" not in closed and closed.isdisjoint(map(platform_of, ids)))
 
     def of(self, platform: str, content: Mapping[str, Any]) -> Policy:
         """The policy of a record."""

@@ -35,7 +35,7 @@ def show(connection: Connection, rows: Sequence[Any]) -> list[Outcome]:
     groups: dict[Origin, list[Any]] = defaultdict(list)
     for row in rows:
         groups[Origin(row.feed_id, row.run_id, row.province, bool(row.native))].append(row)
-    outcomes = [service.apply(connection, map(arrival, group), origin) for origin, group in groups.items()]
+    outcomes = [service.apply(connection, list(map(arrival, group)), origin) for origin, group in groups.items()]
     stored = service.known(connection, [row.id for row in rows])
     kept = [(stored[row.id].pk, bytes(row.raw), bytes(row.context)) for row in rows if row.raw]
     originals.put(connection, kept)

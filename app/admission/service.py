@@ -4,7 +4,7 @@ Called inside the page's transaction. Where no policy asks for a person and noth
 on: three small reads. A source can take back what waits, never what was decided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
@@ -19,7 +19,6 @@ from app.catalogue.arrivals import Arrival, Origin, Outcome, newest
 from app.catalogue.packs import Pack
 from app.catalogue.tables import sighting
 from app.db import now
-from app.protocol.words import platform_of
 from app.statements import Fixed, among, load
 
 _FIRST = Fixed(select(candidate.c.id).limit(1))
@@ -27,9 +26,9 @@ COLUMNS = tuple(column.name for column in candidate.c)
 
 
 class Kept(NamedTuple):
-    """The bytes behind arrivals by source hash, the context of their page, and the same bytes as packs if they are made."""
+    """The bytes behind arrivals, the context of their page, and the same bytes as packs if they are made."""
 
-    raws: Mapping[bytes, bytes]
+    raws: originals.Raws
     context: bytes
     packs: Sequence[Pack] = ()
 
@@ -42,7 +41,7 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], origin: Origin,
     if not arrivals:
         return Outcome()
     gate = Gate(Policies(policies(connection), level), origin, ramp.step(connection, origin.feed_id))
-    everybody = gate.step is None and gate.chosen.open({platform_of(arrival.record.id) for arrival in arrivals})
+    everybody = gate.step is None and gate.chosen.open(arrival.record.id for arrival in arrivals)
     if everybody and not any_kept(connection) and not _any_aside(connection, arrivals, origin):
         outcome = service.apply(connection, arrivals, origin)
     else:
@@ -83,9 +82,9 @@ def _through_the_gate(connection: Connection, gate: Gate, arrivals: Sequence[Arr
 def _keep(connection: Connection, rows: list[dict[str, Any]], kept: Kept) -> None:
     if not rows:
         return
-    at, mark = now(connection), originals.mark(connection, kept.context)
+    at, mark, raws = now(connection), originals.mark(connection, kept.context), kept.raws()
     for row in rows:
-        row |= {"raw": kept.raws[row["source_hash"]], "context": mark, "came_at": row["came_at"] or at}
+        row |= {"raw": raws[row["source_hash"]], "context": mark, "came_at": row["came_at"] or at}
     load(connection, "candidate", COLUMNS, [tuple(row[name] for name in COLUMNS) for row in rows], ("id",))
 
 

@@ -1,6 +1,6 @@
 """What comes to the catalogue and how it is judged against what is stored. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -61,9 +61,12 @@ class Outcome:
     written: dict[int, bytes] = field(default_factory=dict)
 
 
-def newest(arrivals: Iterable[Arrival]) -> tuple[dict[str, Arrival], list[str]]:
+def newest(arrivals: Sequence[Arrival]) -> tuple[dict[str, Arrival], list[str]]:
     """Of each id the arrival with the newest stamp, else the first; and the ids that came again, once for each time."""
-    latest: dict[str, Arrival] = {}
+    latest = {arrival.record.id: arrival for arrival in arrivals}
+    if len(latest) == len(arrivals):
+        return latest, []
+    latest = {}
     twice: list[str] = []
     for arrival in arrivals:
         if (earlier := latest.get(arrival.record.id)) is not None:

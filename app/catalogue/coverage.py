@@ -4,7 +4,8 @@ What a catalogue lacks cannot be searched for, so the gaps are counted: a matrix
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from sqlalchemy import Connection, func, select
 
@@ -26,16 +27,16 @@ def change(connection: Connection, moved: Mapping[str, int]) -> None:
     accumulate(connection, coverage, KNOWN, ("n",), rows)
 
 
-def _cells(terms: str) -> Iterator[Cell]:
+@lru_cache(maxsize=16_384)
+def _cells(terms: str) -> tuple[Cell, ...]:
     """The cells a record counts in: one for each of its grades; none without a subject and a grade our lists know."""
     found: dict[str, list[str]] = {name: [] for name in KNOWN}
     for term in terms.split():
         name, _, code = term.partition("=")
         if name in found and code in vocab.scheme(name).concepts:
             found[name].append(code)
-    for subject in found["subject"]:
-        for grade in found["grade"]:
-            yield (found["edition"] or [""])[0], subject, grade
+    edition = (found["edition"] or [""])[0]
+    return tuple((edition, subject, grade) for subject in found["subject"] for grade in found["grade"])
 
 
 def matrix(connection: Connection, edition: str = "") -> dict[tuple[str, str], int]:

@@ -6,7 +6,7 @@ place in the pack is emptied in the same transaction. The context of a page (nam
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -27,6 +27,10 @@ STRETCH = 100_000  # positions that one transaction looks through
 _EXPIRED = "originals"
 
 
+Raws = Callable[[], Mapping[bytes, bytes]]
+"""Gives the bytes behind arrivals by source hash; seldom asked, since most are in packs already."""
+
+
 class Kept(NamedTuple):
     """A live record with the bytes it came from and their context."""
 
@@ -39,12 +43,11 @@ class Kept(NamedTuple):
     context: bytes
 
 
-def keep(
-    connection: Connection, outcome: Outcome, raws: Mapping[bytes, bytes], context: bytes, ready: Sequence[Pack] = ()
-) -> None:
-    """Keeps the bytes of what was created and changed; `raws` are bytes by source hash.
+def keep(connection: Connection, outcome: Outcome, raws: Raws, context: bytes, ready: Sequence[Pack] = ()) -> None:
+    """Keeps the bytes of what was created and changed.
 
-    Of packs that are `ready`, made beforehand, those are kept as they are whose records have all been written.
+    Of packs that are `ready`, made beforehand, those are kept as they are whose records have all been written; `raws` are
+    asked for the others.
     """
     written = outcome.written
     if not written:
@@ -54,8 +57,10 @@ def keep(
     numbers = {digest: pk for pk, digest in written.items()}
     whole = _whole(ready, numbers) if len(numbers) == len(written) else []
     packed = {pk for pks, _ in whole for pk in pks}
-    rest = [(pk, raws[digest]) for pk, digest in written.items() if pk not in packed]
-    _store(connection, mark(connection, context), [*whole, *_packed(rest)])
+    left = [(pk, digest) for pk, digest in written.items() if pk not in packed]
+    by_hash = raws() if left else {}
+    rest = _packed([(pk, by_hash[digest]) for pk, digest in left])
+    _store(connection, mark(connection, context), [*whole, *rest])
 
 
 def _whole(ready: Sequence[Pack], numbers: Mapping[bytes, int]) -> list[tuple[list[int], bytes]]:

@@ -4,7 +4,7 @@ Called inside the writer's transaction.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -67,7 +67,7 @@ def _known_by(dialect: str) -> Fixed:
     return Fixed(select(*(record.c[name] for name in Known._fields)).where(among_bound(dialect, record.c.id)))
 
 
-def apply(connection: Connection, arrivals: Iterable[Arrival], origin: Origin) -> Outcome:
+def apply(connection: Connection, arrivals: Sequence[Arrival], origin: Origin) -> Outcome:
     """Stores what is new or different. The same input a second time writes nothing and takes no position."""
     latest, twice = newest(arrivals)
     outcome = Outcome(duplicate=len(twice), repeated=twice)

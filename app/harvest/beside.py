@@ -226,11 +226,11 @@ class _Parser:
 
 def _unpacked(memory: mmap, size: int) -> Batch:
     with memoryview(memory) as whole, whole[:size] as answer:
-        columns, refused, packs = pickle.loads(answer)  # noqa: S301 - of a process of our own
+        columns, refused, packs, platforms = pickle.loads(answer)  # noqa: S301 - of a process of our own
     fields = len(Prepared._fields) - 1
     records = _made(Prepared, *columns[:fields], repeat(""))
     arrivals = list(_made(Arrival, records, *columns[fields:])) if columns else []
-    return Batch(arrivals, refused, [Pack(*pack) for pack in packs])
+    return Batch(arrivals, refused, [Pack(*pack) for pack in packs], platforms)
 
 
 def _serve(asked: socket) -> None:
@@ -276,4 +276,5 @@ def _answer(batch: Batch) -> bytes:
     # The text itself stays here: nothing needs it beside its tokens.
     records, *others = zip(*batch.arrivals, strict=True) if batch.arrivals else [()]
     columns = [*list(zip(*records, strict=True))[:-1], *others]
-    return pickle.dumps((columns, batch.refused, [(*pack,) for pack in batch.packs]), pickle.HIGHEST_PROTOCOL)
+    answer = columns, batch.refused, [(*pack,) for pack in batch.packs], batch.platforms
+    return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)

@@ -32,7 +32,7 @@ def screened(connection: Connection, source: Mapping[str, Any], batch: Batch) ->
     holds are passed over, the number says how many.
     """
     mine = source["platform"]
-    origins = {platform_of(arrival.record.id) for arrival in batch.arrivals} - {mine}
+    origins = batch.platforms - {mine}
     if not origins:
         return batch, 0
     foreign = {origin for origin in origins if not _speaks_for(connection, mine, origin)}

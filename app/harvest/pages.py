@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from app.admission import service as admission
@@ -232,7 +232,7 @@ def _prepared(
         live = service.marks(connection, present)
     marks = live | waiting
     # Of entries that share an id the last one counts; were it passed over, an earlier one would take its place.
-    shared = {id for id, count in Counter(present).items() if count > 1} if len(marks) < len(present) else set()
+    shared = _more_than_once(present) if len(marks) < len(present) else set()
     fresh = [
         place
         for place, (id, entry) in enumerate(zip(ids, entries, strict=True))
@@ -241,6 +241,10 @@ def _prepared(
     ]
     standing = frozenset(ids[place] for place in fresh if ids[place] in live)
     return ids, present, fresh, standing, _careful(run, [entries[place] for place in fresh], page.context)
+
+
+def _more_than_once(ids: Sequence[str]) -> set[str]:
+    return {id for id, count in Counter(ids).items() if count > 1} if len(set(ids)) < len(ids) else set()
 
 
 def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
@@ -255,4 +259,4 @@ def _careful(run: Run, entries: Sequence[Entry], context: bytes) -> Callable[[],
 def _joined(batch: Batch, size: int, bad: Mapping[int, Fault]) -> Batch:
     places = [place for place in range(size) if place not in bad]
     refused = [*bad.items(), *((places[place], fault) for place, fault in batch.refused)]
-    return Batch(batch.arrivals, sorted(refused, key=lambda one: one[0]), batch.packs)
+    return replace(batch, refused=sorted(refused, key=lambda one: one[0]))

@@ -18,7 +18,7 @@ from app.protocol.connector import Connector, Draft, Entry, Fault
 from app.protocol.record import Prepared, prepare
 from app.protocol.rules.engine import Live
 from app.protocol.text import tokens_of
-from app.protocol.words import ID_LIMIT, record_ids
+from app.protocol.words import ID_LIMIT, platform_of, record_ids
 
 _TOGETHER: Final = 32
 
@@ -45,12 +45,13 @@ class Source(NamedTuple):
 class Batch:
     """Entries after preparation; the refused ones by their place, so that their bytes need not travel back.
 
-    `packs` hold the bytes of all arrivals in order, ready to be kept.
+    `packs` hold the bytes of all arrivals in order, ready to be kept; `platforms` are those whose records they are.
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
     refused: list[tuple[int, Fault]] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
+    platforms: frozenset[str] = frozenset()
 
     def raws(self, entries: Sequence[Entry]) -> dict[bytes, bytes]:
         """The bytes behind each arrival by its source hash; `entries` are those that were prepared."""
@@ -127,6 +128,8 @@ def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
         )
         for (entry, record), tokens in zip(accepted, words, strict=True)
     ]  # fmt: skip
+    found = {platform_of(record.id) for _, record in accepted} if made.connector.native else {source.platform}
+    batch.platforms = frozenset(found)
     batch.packs = packs([arrival.source_hash for arrival in batch.arrivals], [entry.raw for entry, _ in accepted])
     return batch
 

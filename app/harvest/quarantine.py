@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -124,7 +125,7 @@ def _replay(
     again = reading(source).connector.again
     entries = [again(Entry(row.identifier, bytes(row.raw), row.stamp)) for row in rows]
     batch = prepared(source, entries, context)
-    raws = batch.raws(entries)
+    raws = partial(batch.raws, entries)
     native = reading(source).connector.native
     with database.write() as connection:
         origin = Origin(feed["id"], run_id, province_of(feed["platform"][2:8]), native)

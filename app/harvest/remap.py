@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -169,7 +170,7 @@ def _step(
     with database.write() as connection:
         leases.hold(connection, lease)
         origin = Origin(lease.feed_id, run_id, province_of(source.platform[2:8]))
-        kept = admission.Kept(batch.raws(entries), context, batch.packs)
+        kept = admission.Kept(partial(batch.raws, entries), context, batch.packs)
         outcome = admission.receive(connection, batch.arrivals, origin, kept, level)
         found = [(entries[place], fault) for place, fault in batch.refused]
         waits = quarantine.held_back(connection, lease.feed_id, [entry.identifier for entry, _ in found])

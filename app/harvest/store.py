@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -33,13 +34,12 @@ Committing = Callable[[], Mapping[str, int]]
 class Ready(NamedTuple):
     """A step with all that is made of it outside of a transaction.
 
-    `again` are ids that came before in this run; `raws` the bytes behind each arrival, by source hash.
+    `again` are ids that came before in this run.
     """
 
     step: Step
     batch: Batch
     again: frozenset[str]
-    raws: Mapping[bytes, bytes]
 
 
 def stored(run: Run, steps: Iterable[Step]) -> Iterator[Mapping[str, int]]:
@@ -78,8 +78,7 @@ def _ready(run: Run, step: Step) -> Ready:
     if (changed := _schema_change(run.memory, step, batch)) is not None:
         _keep_evidence(run, step, batch)
         raise changed
-    again = run.memory.again(step.present)
-    return Ready(step, batch, again, batch.raws([step.entries[place] for place in step.fresh]))
+    return Ready(step, batch, run.memory.again(step.present))
 
 
 def store(run: Run, ready: Ready, beside: Executor) -> Committing:
@@ -89,13 +88,11 @@ def store(run: Run, ready: Ready, beside: Executor) -> Committing:
     return run.engine.database.committing(lambda connection: _written(connection, run, *ready), beside)
 
 
-def _written(
-    connection: Connection, run: Run, step: Step, batch: Batch, again: frozenset[str], raws: Mapping[bytes, bytes]
-) -> Mapping[str, int]:
+def _written(connection: Connection, run: Run, step: Step, batch: Batch, again: frozenset[str]) -> Mapping[str, int]:
     values = {"checkpoint": orjson.dumps(step.page.checkpoint).decode(), "deaths": 0} if step.last else {}
     leases.hold(connection, run.lease, **values)
     origin = _origin(connection, run, step, again)
-    kept = admission.Kept(raws, step.page.context, batch.packs)
+    kept = admission.Kept(partial(_raws, step, batch), step.page.context, batch.packs)
     batch, passed = owners.screened(connection, run.feed, batch)
     outcome = admission.receive(connection, batch.arrivals, origin, kept, run.engine.level)
     if outcome.created:
@@ -114,6 +111,10 @@ def _written(
     if step.last and step.page.done:
         runs.read_through(connection, run.run_id)
     return counts
+
+
+def _raws(step: Step, batch: Batch) -> Mapping[bytes, bytes]:
+    return batch.raws([step.entries[place] for place in step.fresh])
 
 
 def _origin(connection: Connection, run: Run, step: Step, again: frozenset[str]) -> Origin:
@@ -211,7 +212,7 @@ def _schema_change(memory: Memory, step: Step, batch: Batch) -> PeerViolation | 
 
     Judged whenever JUDGED records have come since the last verdict, in one page or in several small ones.
     """
-    memory.size += sum(not entry.deleted for entry in step.entries)
+    memory.size += len(step.present)
     for place, fault in batch.refused:
         memory.rules[fault.rule] += 1
         memory.first.setdefault(fault.rule, (step.entries[step.fresh[place]].identifier, fault))

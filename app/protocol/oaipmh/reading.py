@@ -1,7 +1,8 @@
 """A page is cut into the exact bytes of its records and parsed without them.
 
-A record whose bytes are known then costs no parsing. In the parsed rest every record has left an empty `<record/>`
-behind: only if the tree shows them all, side by side in the list, was cutting by bytes the same as parsing. Any
+A record whose bytes are known then costs no parsing. In the parsed rest every run of records with nothing between them
+has left an empty `<record/>` behind: only if the tree shows them all, in the list, was cutting by bytes the same as
+parsing. Any
 other page (prefixed elements, attributes on records, records inside records, a comment around one) takes the slow
 road, a full parse whose records are serialised again.
 """
@@ -20,6 +21,7 @@ from app.protocol.oaipmh.answers import Identity, Listing
 NAMESPACE: Final = "http://www.openarchives.org/OAI/2.0/"
 _OAI: Final = f"{{{NAMESPACE}}}"
 _XML_SPACE: Final = " \t\r\n"
+_SPACE: Final = _XML_SPACE.encode()
 _CLOSE: Final = b"</record>"
 _HEADER: Final = re.compile(
     rb"""<record>\s*<header(\s+status\s*=\s*(?:"deleted"|'deleted'))?\s*>"""
@@ -51,20 +53,20 @@ def _quick(content: bytes) -> Listing | None:
         return None
     entries, rest = taken
     try:
-        root = _answer(rest)
+        root = _answer(b"<record/>".join(rest))
     except PeerViolation as violation:
         if violation.kind == "oai.namespace":
             raise
         return None  # the whole page may still be well-formed: its parse decides
     listed = _list(root)
     left = listed.findall(f"{_OAI}record") if listed is not None else []
-    if len(left) != len(entries) or any(len(node) or node.attrib or node.text for node in left):
+    if len(left) != len(rest) - 1 or any(len(node) or node.attrib or node.text for node in left):
         return None
     return _listing(root, _opening(root), entries) if left[0].nsmap == root.nsmap else None
 
 
-def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
-    """The records, and the page with an empty one in the place of each; None at the first unusual one."""
+def _taken(content: bytes) -> tuple[list[Entry], list[bytes]] | None:
+    """The records, and what stands before, between and behind their runs; None at the first unusual one."""
     # All that begins like a record, in one look: a record inside a record ends behind the start of the next one.
     starts = [found.start() for found in _START.finditer(content)]
     if not starts:
@@ -79,10 +81,11 @@ def _taken(content: bytes) -> tuple[list[Entry], bytes] | None:
         if item is None:
             return None
         entries.append(item)
-        rest.append(content[at:start])
+        if start != at and (not rest or content[at:start].strip(_SPACE)):
+            rest.append(content[at:start])
         at = end
     rest.append(content[at:])
-    return entries, b"<record/>".join(rest)
+    return entries, rest
 
 
 def _holds(content: bytes, start: int, mark: bytes) -> bool:

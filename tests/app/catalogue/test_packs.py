@@ -63,7 +63,7 @@ def _store(connection: Connection, feed: int, run: int, numbers: range, title: s
     arrivals, raws = _arrivals(numbers, title)
     made = packs.packs(list(raws), list(raws.values())) if ready else []
     outcome = service.apply(connection, arrivals, Origin(feed, run, "440000"))
-    originals.keep(connection, outcome, raws, CONTEXT, made)
+    originals.keep(connection, outcome, lambda: raws, CONTEXT, made)
     return made
 
 
@@ -110,7 +110,7 @@ def test_an_entry_that_stands_twice_on_a_page_has_one_place(database: Database) 
         arrivals, raws = _arrivals(range(40), "甲")
         twice, bytes_ = [*raws, *raws], [*raws.values(), *raws.values()]
         outcome = service.apply(connection, [*arrivals, *arrivals], Origin(feed, 1, "440000"))
-        originals.keep(connection, outcome, raws, CONTEXT, packs.packs(twice, bytes_))
+        originals.keep(connection, outcome, lambda: raws, CONTEXT, packs.packs(twice, bytes_))
         assert len(_kept(connection, feed)) == 40
     hub.check()
 

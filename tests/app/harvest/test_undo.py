@@ -43,7 +43,7 @@ def _stored(hub: Hub, feed: int, ids: list[str], title: str) -> None:
     with hub.database.write() as connection:
         number = runs.begin(connection, feed, "harvest")
         outcome = service.apply(connection, arrivals, Origin(feed, number, "440000"))
-        originals.keep(connection, outcome, raws, b"context")
+        originals.keep(connection, outcome, lambda: raws, b"context")
         runs.end(connection, number, None)
 
 
