@@ -27,7 +27,7 @@ ODD = st.sampled_from(
     ["", "<!-- a -->", "<!-- </record> -->", "<!-- <record> -->", "<![CDATA[</record><record>]]>", "<![CDATA[&]]>",
      "<?p <record>?>", "<record>x</record>", "<record a='1'/>", "<recordInfo/>", "x --> y", "&#60;record>"]
 )  # fmt: skip
-BETWEEN = st.sampled_from(["", "\n", "<!-- <record> -->", "<!--", "<?p <record></record>?>", "-->"])
+BETWEEN = st.sampled_from(["", "", "\n", "\t ", "\x0b", "text", "<!-- <record> -->", "<!--", "<?p <record></record>?>", "-->"])
 
 
 @st.composite
