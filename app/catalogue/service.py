@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, fun
 
 from app.catalogue import originals
 from app.catalogue.arrivals import Arrival, Origin, Outcome, first_version, judge, newest
-from app.catalogue.order import COLUMNS, Change, bury, write
+from app.catalogue.order import Burial, Change, Row, bury, write
 from app.catalogue.tables import about, history, record
 from app.protocol.canonical import canonical
 from app.protocol.record import rebuilt
@@ -103,8 +103,8 @@ def apply(connection: Connection, arrivals: Sequence[Arrival], origin: Origin) -
             .values(source_hash=bindparam("source"), stamp=bindparam("told"))
         )
         connection.execute(statement, touched)
-    write(connection, changes)
-    outcome.written = {change.row["pk"]: change.row["source_hash"] for change in changes}
+    pks = write(connection, changes)
+    outcome.written = {pk: change.row.source_hash for pk, change in zip(pks, changes, strict=True)}
     return outcome
 
 
@@ -113,14 +113,10 @@ def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collec
 
     Those of `left` live on at their origin: they keep its version, so that it can come back as it was (IX/1 V8).
     """
-    changes = []
-    for old in known(connection, ids).values():
-        if old.live:
-            row = {"pk": old.pk, "run_id": run_id, "version": old.version + (old.id not in left), "live": 0}
-            changes.append(Change(row, old, ""))
-    if changes:
-        bury(connection, changes)
-    return len(changes)
+    live = [old for old in known(connection, ids).values() if old.live]
+    if live:
+        bury(connection, [Burial(old, run_id, old.version + (old.id not in left)) for old in live])
+    return len(live)
 
 
 def revive(
@@ -132,7 +128,7 @@ def revive(
     query = select(record).where(*_buried_by(feed_id, by_run), record.c.modified_at > since, record.c.id.not_in(but))
     changes = []
     for old in connection.execute(query.order_by(record.c.pk).limit(limit)):
-        row = {name: old._mapping[name] for name in COLUMNS} | {"run_id": run_id, "version": old.version + 1, "live": 1}
+        row = Row(*[getattr(old, name) for name in Row._fields])._replace(run_id=run_id, version=old.version + 1)
         changes.append(Change(row, old, index_tokens(rebuilt(old.id, bytes(old.document)).text)))
     write(connection, changes)
     return len(changes)
@@ -156,45 +152,29 @@ def withdraw(connection: Connection, ids: Mapping[str, bool]) -> list[str]:
     that the same one can come back. Nothing of the content stays: not in the row, its history or the kept bytes.
     The ids that were live.
     """
-    changes = []
-    for old in known(connection, list(ids)).values():
-        if old.live:
-            row = {"pk": old.pk, "run_id": old.run_id, "version": old.version + ids[old.id], "live": 0}
-            changes.append(Change(row, old, ""))
-    if not changes:
+    live = [old for old in known(connection, list(ids)).values() if old.live]
+    if not live:
         return []
-    bury(connection, changes)
-    originals.forget(connection, [change.old.pk for change in changes])
+    last = bury(connection, [Burial(old, old.run_id, old.version + ids[old.id]) for old in live])
+    pks = [old.pk for old in live]
+    originals.forget(connection, pks)
     blank = update(record).where(record.c.pk == bindparam("key"))
     blank = blank.values(document=bindparam("nothing"), flags=WITHDRAWN, terms="")
-    connection.execute(blank, [{"key": c.old.pk, "nothing": _nothing(c.old.id)} for c in changes])
-    connection.execute(delete(history).where(among(connection, history.c.pk, [c.old.pk for c in changes])))
-    until = {"name": "withdrawn", "value": str(max(c.row["seq"] for c in changes))}
+    connection.execute(blank, [{"key": old.pk, "nothing": _nothing(old.id)} for old in live])
+    connection.execute(delete(history).where(among(connection, history.c.pk, pks)))
+    until = {"name": "withdrawn", "value": str(last)}
     connection.execute(upsert(connection, about, ("name",), ("value",)), [until])
-    return [c.old.id for c in changes]
+    return [old.id for old in live]
 
 
 def _nothing(id: str) -> bytes:
     return canonical({"id": id, "title": id})
 
 
-def _row(arrival: Arrival, old: Any, origin: Origin) -> dict[str, Any]:
+def _row(arrival: Arrival, old: Known | None, origin: Origin) -> Row:
     made = arrival.record
-    return {
-        "pk": old.pk if old else None,
-        "id": made.id,
-        "feed_id": origin.feed_id,
-        "run_id": origin.run_id,
-        "platform": platform_of(made.id),
-        "province": origin.province,
-        "subject": made.subject[:64],
-        "version": (arrival.version or old.version + 1) if old else first_version(arrival.version),
-        "hash": made.hash,
-        "source_hash": arrival.source_hash,
-        "stamp": arrival.stamp,
-        "live": 1,
-        "path": " ".join(arrival.path),
-        "flags": made.flags,
-        "terms": made.terms,
-        "document": made.document,
-    }
+    version = first_version(arrival.version) if old is None else arrival.version or old.version + 1
+    return Row(
+        made.id, origin.feed_id, origin.run_id, platform_of(made.id), origin.province, made.subject[:64], version,
+        made.hash, arrival.source_hash, arrival.stamp, " ".join(arrival.path), made.flags, made.terms, made.document,
+    )  # fmt: skip
