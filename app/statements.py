@@ -36,16 +36,16 @@ def driver(connection: Connection) -> Iterator[Any]:
 
 
 class _Text(NamedTuple):
-    """A statement as a driver takes it: the names of its values in order (None: they go by name), and the values that
-    stand in it."""
+    """A statement as a driver takes it: its values in order or by name, and those that stand in the statement."""
 
     text: str
-    order: Sequence[str] | None
-    fixed: Mapping[str, Any]
+    names: Sequence[str]
+    ordered: bool
+    standing: Mapping[str, Any]
 
     def values(self, given: Mapping[str, Any]) -> Any:
-        values = {**self.fixed, **given}
-        return values if self.order is None else [values[name] for name in self.order]
+        values = {**self.standing, **given}
+        return [values[name] for name in self.names] if self.ordered else {name: values[name] for name in self.names}
 
 
 class Fixed:
@@ -54,6 +54,7 @@ class Fixed:
     Core looks anew at a statement each time, and at each row of its answer, which takes longer than what the some thirty
     small statements of a page do (docs/performance.md). Its values are integers, texts and bytes, its answers plain
     tuples. Whoever acts for somebody asks through Core, where tables of tenants are watched (`app/access/principal.py`).
+    Raises KeyError for a value that was not given, and what Core raises.
     """
 
     def __init__(self, statement: Executable, columns: Sequence[str] | None = None) -> None:
@@ -97,7 +98,9 @@ class Fixed:
         name = connection.dialect.name
         if name not in self._texts:
             compiled = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
-            self._texts[name] = _Text(compiled.string, compiled.positiontup, compiled.params)
+            standing = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
+            names = compiled.positiontup or list(compiled.bind_names.values())
+            self._texts[name] = _Text(compiled.string, names, compiled.positional, standing)
         return self._texts[name]
 
 

@@ -90,6 +90,12 @@ def test_errors_are_those_of_core(database: Database) -> None:
         assert connection.execute(select(moment)).all() == []
 
 
+def test_a_value_that_was_forgotten_is_no_null(database: Database) -> None:
+    for given in ({"sought": "seq"}, {"sought": "seq", "too": 7}):
+        with database.write() as connection, pytest.raises(KeyError, match="to"):
+            _SET.run(connection, **given)
+
+
 def test_a_locked_file_does_not_answer_now(tmp_path: Path) -> None:
     database, other = (Database(f"sqlite:///{tmp_path / 'hub.db'}?timeout=0.1") for _ in range(2))
     schema.upgrade(database)
