@@ -7,7 +7,8 @@ there are elements: until then they wait in `digest_pending`, written by the sam
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, TypeVar
+from struct import Struct
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
@@ -16,26 +17,29 @@ from app.protocol.canonical import MODULUS, root
 from app.statements import Fixed, among_bound, load, many
 
 ELEMENT: Final = 32  # bytes
+_ELEMENT: Final = Struct(f"{ELEMENT}s")
 # Bytes of a prefix: 65,536 buckets of the whole catalogue, 256 of a feed.
 ALL_DEPTH: Final = 2
 FEED_DEPTH: Final = 1
 PENDING: Final = 16  # rows, one or two a page: 40 ms of work when they are full
 
-Key = TypeVar("Key")
-Sum = tuple[int, int]
-"""How many elements, and their sum; of a change either may be negative."""
+_SHIFT: Final = 288  # bits: no sum of elements comes near
+_ONE: Final = 1 << _SHIFT
+Weight = int
+"""How many elements and their sum in one number, which adds and subtracts as a whole: an element weighs `_ONE` and
+itself."""
 Moved = dict[tuple[int, str, int], list[bytes]]
 """Elements that join (+1) or leave (-1) the catalogue, by feed, platform and sign."""
 
 
 def change(connection: Connection, seq: int, moved: Moved) -> None:
     """Adds and subtracts elements, in every scope that keeps a digest; `seq` is the last position of the change."""
-    roots: dict[str, Sum] = {}
+    roots: dict[str, Weight] = {}
     pending: dict[tuple[int, int], list[bytes]] = {}
     for (feed_id, platform, sign), elements in moved.items():
-        total = sign * sum(map(_number, elements))
+        weight = sign * sum(map(_weight, elements))
         for scope in ("all", f"feed:{feed_id}", f"platform:{platform}"):
-            _add(roots, scope, sign * len(elements), total)
+            roots[scope] = roots.get(scope, 0) + weight
         pending.setdefault((feed_id, sign), []).extend(elements)
     stored = _roots(connection, list(roots))
     # One order for all writers, here and in `settle`: PostgreSQL locks rows as it meets them.
@@ -48,27 +52,29 @@ def change(connection: Connection, seq: int, moved: Moved) -> None:
 
 def settle(connection: Connection) -> None:
     """Brings the buckets up to date with the roots."""
-    for scope, sums in sorted(_pending(connection).items()):
-        changes = [(prefix.hex(), sums[prefix]) for prefix in sorted(sums)]
-        stored = _buckets(connection, scope, [prefix for prefix, _ in changes])
-        _put(connection, [_merged(scope, prefix, stored.get(prefix), by) for prefix, by in changes])
+    for scope, weights in sorted(_pending(connection).items()):
+        prefixes = sorted(weights)
+        stored = _buckets(connection, scope, prefixes)
+        _put(connection, [_merged(scope, prefix, stored.get(prefix), weights[prefix]) for prefix in prefixes])
     _NONE_PENDING.run(connection)
 
 
-def _pending(connection: Connection) -> dict[str, dict[bytes, Sum]]:
+def _pending(connection: Connection) -> dict[str, dict[str, Weight]]:
     """What the buckets lack, by scope and prefix."""
-    feeds: dict[int, dict[bytes, Sum]] = {}
+    feeds: dict[int, dict[str, Weight]] = {}
     for feed_id, sign, elements in _PENDING.all(connection):
-        sums = feeds.setdefault(feed_id, {})
-        for at in range(0, len(elements), ELEMENT):
-            element = elements[at : at + ELEMENT]
-            _add(sums, element[:ALL_DEPTH], sign, sign * _number(element))
-    scopes: dict[str, dict[bytes, Sum]] = {"all": {}}
-    for feed_id, sums in feeds.items():
+        weights = feeds.setdefault(feed_id, {})
+        for (element,) in _ELEMENT.iter_unpack(elements):
+            weight = _weight(element)
+            prefix = element[:ALL_DEPTH].hex()
+            weights[prefix] = weights.get(prefix, 0) + (weight if sign > 0 else -weight)
+    scopes: dict[str, dict[str, Weight]] = {"all": {}}
+    for feed_id, weights in feeds.items():
         of_all, of_feed = scopes["all"], scopes.setdefault(f"feed:{feed_id}", {})
-        for prefix, change in sums.items():
-            _add(of_all, prefix, *change)
-            _add(of_feed, prefix[:FEED_DEPTH], *change)
+        for prefix, weight in weights.items():
+            of_all[prefix] = of_all.get(prefix, 0) + weight
+            short = prefix[: 2 * FEED_DEPTH]
+            of_feed[short] = of_feed.get(short, 0) + weight
     return scopes
 
 
@@ -76,19 +82,25 @@ def _number(element: bytes) -> int:
     return int.from_bytes(element, "big")
 
 
-def _add(sums: dict[Key, Sum], key: Key, by: int, number: int) -> None:
-    n, total = sums.get(key, (0, 0))
-    sums[key] = n + by, total + number
+def _weight(element: bytes) -> Weight:
+    return _ONE + int.from_bytes(element, "big")
+
+
+def _apart(weight: Weight) -> tuple[int, int]:
+    """How many elements, and their sum; of what is taken away both are negative."""
+    n = (weight + (_ONE >> 1)) >> _SHIFT
+    return n, weight - (n << _SHIFT)
 
 
 Stored = dict[str, tuple[int, bytes]]
 Row = tuple[str, str, int, bytes]
 
 
-def _merged(scope: str, prefix: str, stored: tuple[int, bytes] | None, by: Sum) -> Row:
+def _merged(scope: str, prefix: str, stored: tuple[int, bytes] | None, weight: Weight) -> Row:
     """The row of a prefix after a change; `stored` is what stands there."""
     n, total = stored or (0, b"")
-    return scope, prefix, n + by[0], ((_number(total) + by[1]) % MODULUS).to_bytes(ELEMENT, "big")
+    more, by = _apart(weight)
+    return scope, prefix, n + more, ((_number(total) + by) % MODULUS).to_bytes(ELEMENT, "big")
 
 
 def _put(connection: Connection, rows: Sequence[Row]) -> None:
@@ -125,16 +137,19 @@ _PENDING: Final = Fixed(select(digest_pending.c.feed_id, digest_pending.c.sign, 
 _NONE_PENDING: Final = Fixed(delete(digest_pending))
 
 
-def buckets(connection: Connection, scope: str) -> dict[str, Sum]:
+def buckets(connection: Connection, scope: str) -> dict[str, tuple[int, int]]:
     """(count, sum) of a scope's live elements by prefix in hex digits, without the empty ones and the root.
 
     Of what is stored and what waits, so that it is true at any moment.
     """
-    rows = _ALL_BUCKETS.all(connection, named=scope)
-    found: dict[bytes, Sum] = {bytes.fromhex(prefix): (n, _number(total)) for prefix, n, total in rows}
-    for prefix, change in _pending(connection).get(scope, {}).items():
-        _add(found, prefix, *change)
-    return {prefix.hex(): (n, total % MODULUS) for prefix, (n, total) in found.items() if n}
+    found: dict[str, tuple[int, int]] = {
+        prefix: (n, _number(total)) for prefix, n, total in _ALL_BUCKETS.all(connection, named=scope)
+    }
+    for prefix, weight in _pending(connection).get(scope, {}).items():
+        n, total = found.get(prefix, (0, 0))
+        more, by = _apart(weight)
+        found[prefix] = n + more, (total + by) % MODULUS
+    return {prefix: sums for prefix, sums in found.items() if sums[0]}
 
 
 _ALL_BUCKETS: Final = Fixed(
