@@ -50,7 +50,7 @@ class Parsers:
     def __call__(self, source: Source, entries: Sequence[Entry], context: bytes) -> Callable[[], Batch]:
         """Begins to prepare; the call it gives back waits, and may be left out."""
         if not entries:
-            return Batch
+            return lambda: prepared(source, entries, context)
         try:
             asked = self._idlest().ask(source, entries, context)
         except OSError:  # no process to be had, or no memory

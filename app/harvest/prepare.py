@@ -1,7 +1,7 @@
 """From entries to arrivals: parse, map, validate, hash, tokenise. Pure, so that it can run beside the writer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -48,10 +48,10 @@ class Batch:
     `packs` hold the bytes of all arrivals in order, ready to be kept; `platforms` are those whose records they are.
     """
 
-    arrivals: list[Arrival] = field(default_factory=list)
-    refused: list[tuple[int, Fault]] = field(default_factory=list)
-    packs: list[Pack] = field(default_factory=list)
-    platforms: frozenset[str] = frozenset()
+    arrivals: list[Arrival]
+    refused: list[tuple[int, Fault]]
+    packs: list[Pack]
+    platforms: frozenset[str]
 
     def raws(self, entries: Sequence[Entry]) -> dict[bytes, bytes]:
         """The bytes behind each arrival by its source hash; `entries` are those that were prepared."""
@@ -112,26 +112,26 @@ def identities(source: Source, entries: Sequence[Entry], native: bool) -> list[s
 def prepared(source: Source, entries: Sequence[Entry], context: bytes) -> Batch:
     """Arrivals and refusals of entries that are not deletions, in order."""
     made, key = reading(source), source_key(source, context)
-    batch, accepted = Batch(), list[tuple[Entry, Prepared]]()
+    refused, accepted = list[tuple[int, Fault]](), list[tuple[Entry, Prepared]]()
     ids, drafts = identities(source, entries, made.connector.native), _parsed(made.connector, entries, context)
     for place, (entry, id, draft) in enumerate(zip(entries, ids, drafts, strict=True)):
         outcome = _one(made, id, draft)
         if isinstance(outcome, Fault):
-            batch.refused.append((place, outcome))
+            refused.append((place, outcome))
         else:
             accepted.append((entry, outcome))
     words = tokens_of([record.text for _, record in accepted])
-    batch.arrivals = [
+    arrivals = [
         Arrival(
             record, source_hash(entry.raw, key), stamp(entry), entry.version, entry.path, tokens,
             element(record.id, first_version(entry.version), record.hash),
         )
         for (entry, record), tokens in zip(accepted, words, strict=True)
     ]  # fmt: skip
-    found = {platform_of(record.id) for _, record in accepted} if made.connector.native else {source.platform}
-    batch.platforms = frozenset(found)
-    batch.packs = packs([arrival.source_hash for arrival in batch.arrivals], [entry.raw for entry, _ in accepted])
-    return batch
+    # Identifiers of a native source name their platforms; all others are made with its own.
+    platforms = {platform_of(record.id) for _, record in accepted} if made.connector.native else {source.platform}
+    packed = packs([arrival.source_hash for arrival in arrivals], [entry.raw for entry, _ in accepted])
+    return Batch(arrivals, refused, packed, frozenset(platforms))
 
 
 def _parsed(connector: Connector, entries: Sequence[Entry], context: bytes) -> Iterator[Draft | Fault]:
