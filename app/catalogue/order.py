@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A row as it is to be, the stored one it takes the place of (None: it is new), the tokens of its words.
+    """A row as it is to be, the stored one it takes the place of (`service.Known`; None: it is new), the tokens of its words.
 
     `element` is that of the row, if it has been made.
     """

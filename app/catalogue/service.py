@@ -86,26 +86,28 @@ def apply(connection: Connection, arrivals: Sequence[Arrival], origin: Origin) -
             continue
         elif verdict == "duplicate":
             outcome.repeated.append(id)
-        elif (
-            old
-            and verdict == "unchanged"
-            and old.source_hash != arrival.source_hash
-            and old.hash == arrival.record.hash
-        ):
+        elif old and verdict == "unchanged" and _looks_other(arrival, old):
             touched.append({"key": old.pk, "source": arrival.source_hash, "told": arrival.stamp})
         verdicts.append(verdict)
     for verdict, number in Counter(verdicts).items():
         setattr(outcome, verdict, getattr(outcome, verdict) + number)
-    if touched:  # other bytes, same meaning: remembered, so that they need no parsing next time; no position
-        statement = (
-            update(record)
-            .where(record.c.pk == bindparam("key"))
-            .values(source_hash=bindparam("source"), stamp=bindparam("told"))
-        )
-        connection.execute(statement, touched)
+    if touched:
+        _TOUCH.each(connection, touched)
     pks = write(connection, changes)
     outcome.written = {pk: change.row.source_hash for pk, change in zip(pks, changes, strict=True)}
     return outcome
+
+
+def _looks_other(arrival: Arrival, old: Known) -> bool:
+    """Other bytes, same meaning: remembered, so that they need no parsing next time; no position."""
+    return old.source_hash != arrival.source_hash and old.hash == arrival.record.hash
+
+
+_TOUCH = Fixed(
+    update(record)
+    .where(record.c.pk == bindparam("key"))
+    .values(source_hash=bindparam("source"), stamp=bindparam("told"))
+)
 
 
 def remove(connection: Connection, ids: Sequence[str], run_id: int, left: Collection[str] = ()) -> int:
