@@ -27,7 +27,9 @@ ODD = st.sampled_from(
     ["", "<!-- a -->", "<!-- </record> -->", "<!-- <record> -->", "<![CDATA[</record><record>]]>", "<![CDATA[&]]>",
      "<?p <record>?>", "<record>x</record>", "<record a='1'/>", "<recordInfo/>", "x --> y", "&#60;record>"]
 )  # fmt: skip
-BETWEEN = st.sampled_from(["", "", "\n", "\t ", "\x0b", "text", "<!-- <record> -->", "<!--", "<?p <record></record>?>", "-->"])
+BETWEEN = st.sampled_from(
+    ["", "", "\n", "\t ", "\x0b", "text", "<!-- <record> -->", "<!--", "<?p <record></record>?>", "-->"]
+)
 
 
 @st.composite
@@ -81,6 +83,16 @@ def test_cutting_by_bytes_is_the_same_as_parsing(page: bytes) -> None:
     assert _refusal(oaipmh.cut, page) == refusal
     if refusal is None:
         assert _meaning(oaipmh.cut(page)) == _meaning(_slow(page))
+
+
+@pytest.mark.parametrize(
+    "listed", ["", "<record><header><identifier>b</identifier><datestamp>2026</datestamp></header></record>"]
+)
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_a_record_in_front_of_the_answer_is_no_record_of_it(listed: str, gap: str) -> None:
+    stray = "<record><header><identifier>a</identifier><datestamp>2026</datestamp></header></record>"
+    page = f'{stray}{gap}<OAI-PMH xmlns="{oaipmh.NAMESPACE}"><ListRecords>{listed}</ListRecords></OAI-PMH>'.encode()
+    assert _refusal(oaipmh.cut, page) == _refusal(_slow, page) == "xml.malformed"
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=5), NAMES, st.none() | st.integers(0, 10**9))

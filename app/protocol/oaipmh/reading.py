@@ -81,7 +81,7 @@ def _taken(content: bytes) -> tuple[list[Entry], list[bytes]] | None:
         if item is None:
             return None
         entries.append(item)
-        if start != at and (not rest or content[at:start].strip(_SPACE)):
+        if not rest or content[at:start].strip(_SPACE):
             rest.append(content[at:start])
         at = end
     rest.append(content[at:])
